@@ -1,0 +1,139 @@
+# The release. config/manager/kustomization.yaml names the same version, and `make verify` compares the two.
+VERSION ?= 0.1.0
+RELEASE_IMG = ghcr.io/netbaseline/netbaseline:v$(VERSION)
+# What is built, pushed and deployed, when it isn't the release.
+IMG ?= $(RELEASE_IMG)
+PLATFORMS ?= linux/amd64,linux/arm64,linux/s390x,linux/ppc64le
+
+# The versions of tools each have one place too, a module of their own: hack/tools (controller-gen, kustomize,
+# setup-envtest), hack/lint (golangci-lint), hack/controlplane (Kubernetes and etcd). Go builds them when first used.
+CONTROLLER_GEN = go tool -modfile=hack/tools/go.mod controller-gen
+KUSTOMIZE = go tool -modfile=hack/tools/go.mod kustomize
+GOLANGCI_LINT = go tool -modfile=hack/lint/go.mod golangci-lint
+KUBECTL ?= kubectl
+CONTAINER_TOOL ?= docker
+
+FUZZTIME ?= 30s
+
+# The manifests with IMG in them: an edit of the output, so that deploying leaves no dirty tree.
+MANIFESTS = $(KUSTOMIZE) build config/default | sed 's|image: $(RELEASE_IMG)$$|image: $(IMG)|'
+
+SHELL = /usr/bin/env bash -o pipefail
+.SHELLFLAGS = -ec
+.DEFAULT_GOAL := help
+
+##@ General
+
+.PHONY: help
+help: ## Show this help.
+	@awk 'BEGIN {FS = ":.*##"; printf "\nUsage:\n  make \033[36m<target>\033[0m\n"} \
+	  /^[a-zA-Z_0-9-]+:.*##/ { printf "  \033[36m%-16s\033[0m %s\n", $$1, $$2 } \
+	  /^##@/ { printf "\n\033[1m%s\033[0m\n", substr($$0, 5) }' $(MAKEFILE_LIST)
+
+##@ Development
+
+.PHONY: demo
+demo: ## See it work: a real control plane on loopback, the operator, an intruder. KEEP=1 leaves it running.
+	@# Not `go run`, which doesn't hand a SIGTERM on to the program: the demo would outlive it.
+	@assets=$$(hack/controlplane/assets.sh) && go build -o bin/demo ./hack/demo && \
+	  KUBEBUILDER_ASSETS="$$assets" KEEP="$(KEEP)" exec bin/demo
+
+.PHONY: test
+test: ## Everything that CI runs: verify, vet, lint and all tests, with a summary.
+	@MAKE="$(MAKE)" hack/test.sh
+
+.PHONY: test-go
+test-go: ## Only the Go tests, against a real API server. TESTFLAGS='-run X -v', say, or '-race' where cgo is.
+	@assets=$$(hack/controlplane/assets.sh) && KUBEBUILDER_ASSETS="$$assets" go test $(TESTFLAGS) ./...
+
+.PHONY: fuzz
+fuzz: ## Fuzz each fuzz test for FUZZTIME.
+	@hack/fuzz.sh $(FUZZTIME)
+
+.PHONY: verify
+verify: ## Check that whatever is generated or formatted is up to date.
+	@MAKE="$(MAKE)" hack/verify.sh $(RELEASE_IMG)
+
+.PHONY: manifests
+manifests: ## Generate the CRD and the manager's ClusterRole.
+	$(CONTROLLER_GEN) rbac:roleName=manager-role crd paths=./api/... paths=./controllers/... paths=./ \
+	  output:crd:artifacts:config=config/crd/bases output:rbac:artifacts:config=config/rbac
+
+.PHONY: generate
+generate: ## Generate the DeepCopy methods.
+	$(CONTROLLER_GEN) object:headerFile=hack/boilerplate.go.txt paths=./api/...
+
+.PHONY: fmt
+fmt: ## Format the Go code.
+	gofmt -l -w main.go api controllers hack
+
+.PHONY: vet
+vet: ## Run go vet.
+	go vet ./...
+
+.PHONY: lint
+lint: lint-tool ## Run golangci-lint.
+	$(GOLANGCI_LINT) run
+
+.PHONY: lint-fix
+lint-fix: lint-tool ## Run golangci-lint and let it repair what it can.
+	$(GOLANGCI_LINT) run --fix
+
+.PHONY: lint-tool
+lint-tool:
+	@echo "golangci-lint: built from source when first used here, minutes on two cores; later seconds" >&2
+	@go tool -n -modfile=hack/lint/go.mod golangci-lint >/dev/null
+
+.PHONY: run
+run: manifests generate ## Run the operator here, against the cluster of your kubeconfig (`make install` first).
+	go run . $(ARGS)
+
+##@ Build
+
+.PHONY: build
+build: ## Build bin/netbaseline.
+	CGO_ENABLED=0 go build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/netbaseline .
+
+.PHONY: docker-build
+docker-build: ## Build the image IMG.
+	$(CONTAINER_TOOL) build --build-arg VERSION=$(VERSION) -t $(IMG) .
+
+.PHONY: docker-push
+docker-push: ## Push the image IMG.
+	$(CONTAINER_TOOL) push $(IMG)
+
+.PHONY: docker-buildx
+docker-buildx: ## Build and push the image IMG for PLATFORMS.
+	$(CONTAINER_TOOL) buildx build --push --platform=$(PLATFORMS) --build-arg VERSION=$(VERSION) -t $(IMG) .
+
+.PHONY: build-installer
+build-installer: ## Generate dist/install.yaml: all that `make deploy` applies, in one file.
+	@mkdir -p dist
+	$(MANIFESTS) > dist/install.yaml
+
+##@ Deployment
+
+# Deleting the CRD deletes the baselines, so they go first: while the operator is still there to take its policies
+# away in order, and the finalizers off.
+define delete-baselines
+@if $(KUBECTL) get crd networkbaselines.netbaseline.io >/dev/null 2>&1; then \
+  $(KUBECTL) delete networkbaselines.netbaseline.io --all --timeout=60s; fi
+endef
+
+.PHONY: install
+install: ## Install the CRD into the cluster of your kubeconfig.
+	$(KUSTOMIZE) build config/crd | $(KUBECTL) apply -f -
+
+.PHONY: uninstall
+uninstall: ## Delete the CRD and with it every baseline. The operator should be running, to clean up.
+	$(delete-baselines)
+	$(KUSTOMIZE) build config/crd | $(KUBECTL) delete --ignore-not-found -f -
+
+.PHONY: deploy
+deploy: ## Deploy the CRD and the operator (image IMG) into the cluster of your kubeconfig.
+	$(MANIFESTS) | $(KUBECTL) apply -f -
+
+.PHONY: undeploy
+undeploy: ## Delete every baseline, the operator and the CRD.
+	$(delete-baselines)
+	$(MANIFESTS) | $(KUBECTL) delete --ignore-not-found -f -

@@ -1,0 +1,57 @@
+// Copyright The netbaseline Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"sync"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/netbaseline/netbaseline/api/v1alpha1"
+)
+
+// gate keeps baselines whose preflight has not passed out of namespaces that they do not enforce yet.
+type gate struct {
+	mu     sync.Mutex
+	passed map[types.UID]int64 // the generation that passed
+	opened func(*v1alpha1.NetworkBaseline)
+}
+
+// newGate returns a closed gate that calls opened for each baseline that it lets through.
+func newGate(opened func(*v1alpha1.NetworkBaseline)) *gate {
+	return &gate{passed: map[types.UID]int64{}, opened: opened}
+}
+
+// blocks says whether the baseline may not be enforced where it is not yet. Unknown blocks too: the preflight runs as
+// soon as a baseline is seen.
+func (g *gate) blocks(b *v1alpha1.NetworkBaseline) bool {
+	if b.Spec.Preflight == v1alpha1.PreflightWarn {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.passed[b.UID] != b.Generation
+}
+
+// set tells how a preflight ended.
+func (g *gate) set(b *v1alpha1.NetworkBaseline, passed bool) {
+	g.mu.Lock()
+	was := g.passed[b.UID] == b.Generation
+	if passed {
+		g.passed[b.UID] = b.Generation
+	} else {
+		delete(g.passed, b.UID)
+	}
+	g.mu.Unlock()
+	if passed && !was {
+		g.opened(b)
+	}
+}
+
+// forget drops a baseline that is gone.
+func (g *gate) forget(uid types.UID) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.passed, uid)
+}

@@ -1,0 +1,205 @@
+// Copyright The netbaseline Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"slices"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/netbaseline/netbaseline/api/v1alpha1"
+)
+
+// component is one row of the table that rendering, names, labels and docs follow.
+type component struct {
+	// name is the value of the component label, and the policy's name behind that of its baseline.
+	name string
+	// isolates marks the components that deny: the only ones rendered in a direction that is not denied by default.
+	isolates bool
+	// render returns the bodies that the profile asks for; none when the component is off.
+	render func(*scope, *v1alpha1.Profile) []body
+	// withheld says whether rendering it would undo what somebody else's policy restricts; nil for never.
+	withheld func(*scope, *v1alpha1.Profile) bool
+}
+
+var components = []component{
+	{name: "default-deny", isolates: true, render: defaultDeny},
+	{name: "block-metadata", isolates: true, render: blockMetadata, withheld: (*scope).metadataWithheld},
+	{name: "allow-dns", render: allowDNS},
+	{name: "allow-ingress-controller", render: allowIngressController},
+	{name: "allow-monitoring", render: allowMonitoring},
+	{name: "allow-same-namespace", render: allowSameNamespace},
+}
+
+// body is a policy without its name and labels. It has rules in one direction only: kube-router applies the egress
+// rules of a policy of both types as ingress among its own pods, and the reverse.
+type body struct {
+	suffix      string // behind the component's name, where it has several policies
+	description string
+	spec        networkingv1.NetworkPolicySpec
+}
+
+func defaultDeny(_ *scope, p *v1alpha1.Profile) []body {
+	if p.DefaultDeny == nil {
+		return nil
+	}
+	return []body{{
+		description: "Denies whatever no other policy of this namespace allows.",
+		spec:        networkingv1.NetworkPolicySpec{PolicyTypes: policyTypes(p.DefaultDeny.Directions)},
+	}}
+}
+
+// blockMetadata has three forms. Where egress is denied by default the addresses are denied already, and only the
+// exemptions are policies. Elsewhere the block allows everything else, because a policy can only allow: every pod by
+// selector (Cilium never matches pods by address) and every address but the blocked ones. And where a policy of
+// somebody else restricts egress, "everything else" would undo that restriction, so nothing is rendered.
+func blockMetadata(s *scope, p *v1alpha1.Profile) []body {
+	block := p.BlockMetadata
+	if block == nil || s.metadataWithheld(p) {
+		return nil
+	}
+	var bodies []body
+	if !s.denied[networkingv1.PolicyTypeEgress] {
+		everywhere := Allowance{Peers: []v1alpha1.Peer{
+			{NamespaceSelector: &v1alpha1.LabelSelector{}, PodSelector: &v1alpha1.LabelSelector{}},
+			{CIDR: v1alpha1.CIDR(everyIPv4.String())},
+			{CIDR: v1alpha1.CIDR(everyIPv6.String())},
+		}}
+		rules := s.egressTo(everywhere, false)
+		for _, resolvers := range s.resolversInBlock() {
+			rules = append(rules, s.egressTo(resolvers, true)...)
+		}
+		bodies = append(bodies, body{
+			description: "Blocks egress to cloud metadata addresses, by allowing everything else.",
+			spec:        egressSpec(block.PodSelector, rules),
+		})
+	}
+	for _, exemption := range block.Exemptions {
+		exempt := peerGroups([]v1alpha1.Peer{{CIDR: exemption.CIDR}}, nil, false)
+		bodies = append(bodies, body{
+			suffix:      "exempt-" + contentHash(exemption),
+			description: "Lets the selected pods reach " + string(exemption.CIDR) + " although cloud metadata addresses are blocked.",
+			spec:        egressSpec(&exemption.PodSelector, egressRules(exempt, exemption.Ports)),
+		})
+	}
+	return bodies
+}
+
+func allowDNS(s *scope, p *v1alpha1.Profile) []body {
+	if p.AllowDNS == nil {
+		return nil
+	}
+	var rules []networkingv1.NetworkPolicyEgressRule
+	for _, resolvers := range s.resolvers(p.AllowDNS) {
+		rules = append(rules, s.egressTo(resolvers, true)...)
+	}
+	return []body{{
+		description: "Allows every pod to resolve names through the cluster's DNS.",
+		spec:        egressSpec(nil, rules),
+	}}
+}
+
+func allowIngressController(_ *scope, p *v1alpha1.Profile) []body {
+	allow := p.AllowIngressController
+	if allow == nil {
+		return nil
+	}
+	peers := append(presetPeers(ingressControllers, allow.Controllers), allow.From...)
+	return []body{{
+		description: "Allows the ingress controller to reach pods.",
+		spec:        ingressSpec(allow.PodSelector, ingressFrom(Allowance{Peers: peers, Ports: allow.Ports})),
+	}}
+}
+
+func allowMonitoring(_ *scope, p *v1alpha1.Profile) []body {
+	allow := p.AllowMonitoring
+	if allow == nil {
+		return nil
+	}
+	peers := append(presetPeers(monitoringStacks, allow.Stacks), allow.From...)
+	return []body{{
+		description: "Allows the monitoring stack to scrape pods.",
+		spec:        ingressSpec(allow.PodSelector, ingressFrom(Allowance{Peers: peers, Ports: allow.Ports})),
+	}}
+}
+
+func allowSameNamespace(s *scope, p *v1alpha1.Profile) []body {
+	if p.AllowSameNamespace == nil {
+		return nil
+	}
+	same := Allowance{Peers: []v1alpha1.Peer{{PodSelector: &v1alpha1.LabelSelector{}}}}
+	var bodies []body
+	for _, direction := range policyTypes(p.AllowSameNamespace.Directions) {
+		if direction == networkingv1.PolicyTypeIngress {
+			bodies = append(bodies, body{
+				suffix:      "ingress",
+				description: "Allows pods to be reached from pods of the same namespace.",
+				spec:        ingressSpec(nil, ingressFrom(same)),
+			})
+			continue
+		}
+		bodies = append(bodies, body{
+			suffix:      "egress",
+			description: "Allows pods to reach pods of the same namespace.",
+			spec:        egressSpec(nil, s.egressTo(same, false)),
+		})
+	}
+	return bodies
+}
+
+// presetPeers are the peers of the named presets, in the order of their names.
+func presetPeers[N ~string](table map[N]preset, names []N) []v1alpha1.Peer {
+	var peers []v1alpha1.Peer
+	for _, name := range slices.Sorted(slices.Values(names)) {
+		peers = append(peers, table[name].peers...)
+	}
+	return peers
+}
+
+// policyTypes are the directions in the API server's order; both when none is named.
+func policyTypes(directions []v1alpha1.Direction) []networkingv1.PolicyType {
+	var types []networkingv1.PolicyType
+	for _, d := range []v1alpha1.Direction{v1alpha1.Ingress, v1alpha1.Egress} {
+		if len(directions) == 0 || slices.Contains(directions, d) {
+			types = append(types, networkingv1.PolicyType(d))
+		}
+	}
+	return types
+}
+
+func ingressSpec(pods *v1alpha1.LabelSelector, rules []networkingv1.NetworkPolicyIngressRule) networkingv1.NetworkPolicySpec {
+	return networkingv1.NetworkPolicySpec{
+		PodSelector: pods.Meta(),
+		PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress},
+		Ingress:     rules,
+	}
+}
+
+func egressSpec(pods *v1alpha1.LabelSelector, rules []networkingv1.NetworkPolicyEgressRule) networkingv1.NetworkPolicySpec {
+	return networkingv1.NetworkPolicySpec{
+		PodSelector: pods.Meta(),
+		PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeEgress},
+		Egress:      rules,
+	}
+}
+
+// ruleCount is the number of rules of a spec.
+func ruleCount(spec *networkingv1.NetworkPolicySpec) int { return len(spec.Ingress) + len(spec.Egress) }
+
+// selectsAll says whether a selector is empty, and so selects every pod.
+func selectsAll(s *metav1.LabelSelector) bool {
+	return len(s.MatchLabels) == 0 && len(s.MatchExpressions) == 0
+}
+
+// contentHash names a list item by what it says, so that the order of a list means nothing.
+func contentHash(v any) string {
+	// Marshalling plain API structs cannot fail, and maps are written in the order of their keys.
+	data, _ := json.Marshal(v)
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:4])
+}

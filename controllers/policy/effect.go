@@ -1,0 +1,188 @@
+// Copyright The netbaseline Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/netbaseline/netbaseline/api/v1alpha1"
+)
+
+// RestrictedEgress returns the pods whose egress the policies restrict: those selected by a policy of type Egress
+// that does not allow everything anyway.
+func RestrictedEgress(policies []*networkingv1.NetworkPolicy) []metav1.LabelSelector {
+	var out []metav1.LabelSelector
+	for _, p := range policies {
+		if hasType(&p.Spec, networkingv1.PolicyTypeEgress) && !slices.ContainsFunc(p.Spec.Egress, allowsAllEgress) {
+			out = append(out, p.Spec.PodSelector)
+		}
+	}
+	return out
+}
+
+func allowsAllEgress(r networkingv1.NetworkPolicyEgressRule) bool {
+	return len(r.To) == 0 && len(r.Ports) == 0
+}
+
+// Undoing is a policy of somebody else that allows what the baseline denies: policies only add up.
+type Undoing struct {
+	Policy, Reason, Message string
+}
+
+// Undoings returns what the foreign policies of a namespace undo of a profile, in their order: metadata addresses that
+// become reachable again, and pods that are opened to everyone in a direction that is denied by default.
+func Undoings(profile *v1alpha1.Profile, foreign []*networkingv1.NetworkPolicy) []Undoing {
+	var out []Undoing
+	for _, p := range foreign {
+		if u, ok := metadataReopened(profile.BlockMetadata, p); ok {
+			out = append(out, u)
+		}
+		for _, d := range directions {
+			if profile.DefaultDeny == nil || !slices.Contains(policyTypes(profile.DefaultDeny.Directions), d) {
+				continue
+			}
+			if ports, open := openToEveryone(&p.Spec, d); open {
+				out = append(out, Undoing{p.Name, v1alpha1.ReasonOpenToEveryone, fmt.Sprintf(
+					"allows all %s of the pods it selects, %s: name the peers in its %s", strings.ToLower(string(d)), ports, ruleField(d))})
+			}
+		}
+	}
+	return out
+}
+
+func ruleField(d networkingv1.PolicyType) string {
+	if d == networkingv1.PolicyTypeIngress {
+		return "from"
+	}
+	return "to"
+}
+
+// openToEveryone says whether a rule has no peers, or all addresses for one, and on which ports.
+func openToEveryone(spec *networkingv1.NetworkPolicySpec, d networkingv1.PolicyType) (ports string, open bool) {
+	if !hasType(spec, d) {
+		return "", false
+	}
+	if d == networkingv1.PolicyTypeEgress {
+		for _, r := range spec.Egress {
+			if len(r.To) == 0 && !onlyDNS(r.Ports) {
+				return portList(r.Ports), true
+			}
+		}
+		return "", false
+	}
+	for _, r := range spec.Ingress {
+		if len(r.From) == 0 || slices.ContainsFunc(r.From, everyAddress) {
+			return portList(r.Ports), true
+		}
+	}
+	return "", false
+}
+
+func everyAddress(p networkingv1.NetworkPolicyPeer) bool {
+	if p.IPBlock == nil || len(p.IPBlock.Except) > 0 {
+		return false
+	}
+	prefix, err := netip.ParsePrefix(p.IPBlock.CIDR)
+	return err == nil && prefix.Bits() == 0
+}
+
+// metadataReopened says whether the policy lets pods that the block is for reach a blocked address.
+func metadataReopened(block *v1alpha1.BlockMetadata, p *networkingv1.NetworkPolicy) (Undoing, bool) {
+	if block == nil || !hasType(&p.Spec, networkingv1.PolicyTypeEgress) {
+		return Undoing{}, false
+	}
+	selector := block.PodSelector.Meta()
+	if disjoint(&selector, &p.Spec.PodSelector) {
+		return Undoing{}, false
+	}
+	blocked := blockedPrefixes([]*v1alpha1.BlockMetadata{block})
+	for _, r := range p.Spec.Egress {
+		if onlyDNS(r.Ports) {
+			continue
+		}
+		if address, open := reaches(r.To, blocked); open {
+			return Undoing{p.Name, v1alpha1.ReasonMetadataReopened, fmt.Sprintf(
+				"allows egress to %s, a blocked metadata address, %s: add it to the except of the rule's ipBlock, or name the peers in its to",
+				address, portList(r.Ports))}, true
+		}
+	}
+	return Undoing{}, false
+}
+
+// reaches returns a blocked range that the peers reach, if any. Selectors reach pods only.
+func reaches(to []networkingv1.NetworkPolicyPeer, blocked []netip.Prefix) (netip.Prefix, bool) {
+	if len(to) == 0 && len(blocked) > 0 {
+		return blocked[0], true
+	}
+	for _, peer := range to {
+		if peer.IPBlock == nil {
+			continue
+		}
+		for _, b := range blocked {
+			if inReach(peer.IPBlock, b) {
+				return b, true
+			}
+		}
+	}
+	return netip.Prefix{}, false
+}
+
+// inReach says whether anything of the blocked range is in the cidr and in none of its excepts.
+func inReach(block *networkingv1.IPBlock, blocked netip.Prefix) bool {
+	cidr, err := netip.ParsePrefix(block.CIDR)
+	if err != nil || !cidr.Overlaps(blocked) {
+		return false
+	}
+	// Of two overlapping prefixes one contains the other: the smaller one is what they share.
+	shared := blocked
+	if cidr.Bits() > blocked.Bits() {
+		shared = cidr.Masked()
+	}
+	var except []netip.Prefix
+	for _, e := range block.Except {
+		if prefix, err := netip.ParsePrefix(e); err == nil {
+			except = append(except, prefix.Masked())
+		}
+	}
+	_, left := carve(shared, except)
+	return left
+}
+
+// onlyDNS says whether a rule is limited to port 53. Three clouds and NodeLocal DNSCache resolve names at addresses
+// in the blocked ranges, and no metadata is served there on that port.
+func onlyDNS(ports []networkingv1.NetworkPolicyPort) bool {
+	return len(ports) > 0 && !slices.ContainsFunc(ports, func(p networkingv1.NetworkPolicyPort) bool {
+		return p.Port == nil || *p.Port != intstr.FromInt32(53) || p.EndPort != nil && *p.EndPort != 53
+	})
+}
+
+func portList(ports []networkingv1.NetworkPolicyPort) string {
+	if len(ports) == 0 {
+		return "on all ports"
+	}
+	var names []string
+	for _, p := range ports {
+		protocol := corev1.ProtocolTCP
+		if p.Protocol != nil {
+			protocol = *p.Protocol
+		}
+		name := string(protocol)
+		if p.Port != nil {
+			name += " " + p.Port.String()
+		}
+		if p.EndPort != nil {
+			name += fmt.Sprintf("-%d", *p.EndPort)
+		}
+		names = append(names, name)
+	}
+	return "on " + strings.Join(names, ", ")
+}

@@ -1,0 +1,129 @@
+// Copyright The netbaseline Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package controllers holds the two controllers of netbaseline: one makes a namespace hold its policies, one owns
+// the life and the status of a baseline. What they decide is in package policy, which is pure.
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/netbaseline/netbaseline/api/v1alpha1"
+	"github.com/netbaseline/netbaseline/controllers/policy"
+)
+
+// Options are the settings of the controllers.
+type Options struct {
+	// Protection lists the namespaces that a selector alone never governs.
+	Protection policy.Protection
+	// Workers is the number of namespaces that converge at the same time; at least 1.
+	Workers int
+}
+
+// CacheOptions are what the controllers need of the manager's cache.
+func CacheOptions() cache.Options {
+	shared := true
+	return cache.Options{ByObject: map[client.Object]cache.ByObject{
+		&networkingv1.NetworkPolicy{}: {Transform: slimPolicy, UnsafeDisableDeepCopy: &shared},
+		&corev1.Namespace{}:           {Transform: slimNamespace, UnsafeDisableDeepCopy: &shared},
+	}}
+}
+
+// slimPolicy drops what nobody reads: of managedFields, who wrote when is enough.
+func slimPolicy(o any) (any, error) {
+	if p, ok := o.(*networkingv1.NetworkPolicy); ok {
+		for i := range p.ManagedFields {
+			entry := &p.ManagedFields[i]
+			*entry = metav1.ManagedFieldsEntry{Manager: entry.Manager, Operation: entry.Operation, Time: entry.Time}
+		}
+	}
+	return o, nil
+}
+
+// slimNamespace keeps the name, the labels and whether the namespace is going.
+func slimNamespace(o any) (any, error) {
+	if m, ok := o.(metav1.Object); ok {
+		m.SetManagedFields(nil)
+		m.SetAnnotations(nil)
+	}
+	return o, nil
+}
+
+// SetupWithManager adds both controllers to the manager.
+func SetupWithManager(ctx context.Context, mgr ctrl.Manager, o Options) error {
+	if err := o.Protection.Validate(); err != nil {
+		return err
+	}
+	if err := mgr.GetFieldIndexer().IndexField(ctx, &networkingv1.NetworkPolicy{}, ownerUIDIndex, ownerUIDs); err != nil {
+		return fmt.Errorf("indexing policies by owner: %w", err)
+	}
+	baselineBell, namespaceBell := &bell{}, &bell{}
+	outcomes := NewOutcomes(baselineBell.ring)
+	gate := newGate(func(b *v1alpha1.NetworkBaseline) {
+		namespaceBell.ringAll(concernedNamespaces(ctx, mgr.GetClient(), o.Protection, b))
+	})
+	inflight := newInflight()
+
+	namespaces := &NamespaceReconciler{
+		client:     mgr.GetClient(),
+		writer:     &writer{client: client.WithFieldOwner(mgr.GetClient(), policy.FieldManager), inflight: inflight},
+		inflight:   inflight,
+		renderer:   newRenderer(),
+		outcomes:   outcomes,
+		narrator:   newNarrator(mgr.GetEventRecorder(policy.FieldManager)),
+		memory:     newMemory(),
+		gate:       gate,
+		protection: o.Protection,
+		now:        time.Now,
+	}
+	if err := ctrl.NewControllerManagedBy(mgr).Named("namespace").
+		For(&corev1.Namespace{}, builder.OnlyMetadata, builder.WithPredicates(namespaceChanged())).
+		Watches(&networkingv1.NetworkPolicy{}, policyEvents(inflight)).
+		Watches(&v1alpha1.NetworkBaseline{}, baselineEvents(mgr.GetClient(), o.Protection)).
+		WatchesRawSource(namespaceBell).
+		WithOptions(controller.Options{MaxConcurrentReconciles: o.Workers, RateLimiter: backoff()}).
+		Complete(namespaces); err != nil {
+		return fmt.Errorf("adding the namespace controller: %w", err)
+	}
+
+	baselines := &BaselineReconciler{
+		client:         client.WithFieldOwner(mgr.GetClient(), policy.FieldManager),
+		outcomes:       outcomes,
+		gate:           gate,
+		preflight:      &preflight{pods: mgr.GetAPIReader(), namespaces: mgr.GetClient()},
+		infrastructure: &infrastructure{reader: mgr.GetAPIReader()},
+		protection:     o.Protection,
+		now:            time.Now,
+		checks:         checks{},
+		written:        map[types.UID]time.Time{},
+		held:           map[types.UID]time.Time{},
+	}
+	if err := ctrl.NewControllerManagedBy(mgr).Named("baseline").
+		For(&v1alpha1.NetworkBaseline{}).
+		WatchesRawSource(baselineBell).
+		WithOptions(controller.Options{MaxConcurrentReconciles: 1, RateLimiter: backoff()}).
+		Complete(baselines); err != nil {
+		return fmt.Errorf("adding the baseline controller: %w", err)
+	}
+	return nil
+}
+
+// backoff is per item, so that one namespace's failures delay no other's work, and ends at a minute, so that a quota
+// that was raised is noticed.
+func backoff() workqueue.TypedRateLimiter[reconcile.Request] {
+	return workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](100*time.Millisecond, time.Minute)
+}
