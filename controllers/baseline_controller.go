@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/netbaseline/netbaseline/api/v1alpha1"
+	"github.com/netbaseline/netbaseline/controllers/facts"
 	"github.com/netbaseline/netbaseline/controllers/policy"
 )
 
@@ -36,6 +37,7 @@ type BaselineReconciler struct {
 	outcomes       *Outcomes
 	gate           *gate
 	preflight      *preflight
+	facts          *facts.Tracker
 	infrastructure *infrastructure
 	protection     policy.Protection
 	now            func() time.Time
@@ -72,23 +74,28 @@ func (r *BaselineReconciler) Reconcile(ctx context.Context, req reconcile.Reques
 	if left := r.checks[baseline.UID].again.Sub(r.now()); baseline.DeletionTimestamp == nil && (again == 0 || left < again) {
 		again = max(left, time.Millisecond)
 	}
+	if baseline.DeletionTimestamp != nil && again == 0 {
+		// In a namespace that is going, the last policies go without a word of ours.
+		again = statusInterval
+	}
 	return reconcile.Result{RequeueAfter: again}, err
 }
 
 // check makes the preflight when it is due, and opens or closes the gate accordingly.
 func (r *BaselineReconciler) check(ctx context.Context, baseline *v1alpha1.NetworkBaseline) error {
-	if baseline.DeletionTimestamp != nil || !r.checks.due(baseline, r.now()) {
+	found, version := r.facts.Current(ctx)
+	if baseline.DeletionTimestamp != nil || !r.checks.due(baseline, version, r.now()) {
 		return nil
 	}
 	if err := r.infrastructure.refresh(ctx, r.now()); err != nil {
 		// Warnings may be missing; nothing else depends on it.
 		log.FromContext(ctx).Error(err, "Could not learn which namespaces the API server calls into")
 	}
-	findings, err := r.preflight.run(ctx, baseline, policy.Facts{})
+	findings, err := r.preflight.run(ctx, baseline, found)
 	if err != nil {
 		return fmt.Errorf("preflight of %s: %w", baseline.Name, err)
 	}
-	r.checks.note(baseline, findings, r.now())
+	r.checks.note(baseline, version, findings, r.now())
 	r.gate.set(baseline, len(findings) == 0)
 	return nil
 }
@@ -196,6 +203,7 @@ func (r *BaselineReconciler) view(ctx context.Context, baseline *v1alpha1.Networ
 			}
 		}
 	}
+	v.facts, _ = r.facts.Current(ctx)
 	v.warnings = r.infrastructure.warnings(baseline, selected)
 	return v, nil
 }

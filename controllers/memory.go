@@ -102,6 +102,8 @@ func (r *renderer) render(s *situation) (*policy.Rendered, string) {
 	}
 	rendered := policy.Render(policy.Input{
 		Baselines:        s.enforcing,
+		NamespaceLabels:  s.labels,
+		Facts:            s.facts,
 		EgressRestricted: s.surroundings.EgressRestricted,
 		AlsoDenied:       s.surroundings.Denied,
 	})
@@ -117,6 +119,7 @@ func keyOf(s *situation) string {
 	for _, b := range s.enforcing {
 		fmt.Fprintf(&key, "%s/%d ", b.UID, b.Generation)
 	}
-	fmt.Fprintf(&key, "%v %v", s.surroundings.Denied, s.surroundings.EgressRestricted)
+	fmt.Fprintf(&key, "%s %v %v", policy.Sides(s.enforcing, s.labels), s.surroundings.Denied, s.surroundings.EgressRestricted)
+	fmt.Fprintf(&key, " %d", s.factsVersion)
 	return key.String()
 }

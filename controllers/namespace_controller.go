@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/netbaseline/netbaseline/api/v1alpha1"
+	"github.com/netbaseline/netbaseline/controllers/facts"
 	"github.com/netbaseline/netbaseline/controllers/policy"
 )
 
@@ -33,6 +34,7 @@ type NamespaceReconciler struct {
 	narrator   *narrator
 	memory     *memory
 	gate       *gate
+	facts      *facts.Tracker
 	protection policy.Protection
 	now        func() time.Time
 }
@@ -72,7 +74,10 @@ func (r *NamespaceReconciler) Reconcile(ctx context.Context, req reconcile.Reque
 
 // situation is all that the convergence of a namespace depends on.
 type situation struct {
-	namespace string
+	namespace    string
+	labels       map[string]string
+	facts        policy.Facts
+	factsVersion int64
 	// enforcing baselines govern the namespace, waiting ones will when their preflight passes, auditing ones would.
 	enforcing, waiting, auditing []*v1alpha1.NetworkBaseline
 	byName                       map[string]*v1alpha1.NetworkBaseline
@@ -104,7 +109,8 @@ func (r *NamespaceReconciler) look(ctx context.Context, namespace string) (*situ
 	if err := r.client.List(ctx, &policies, client.InNamespace(namespace), client.UnsafeDisableDeepCopy); err != nil {
 		return nil, err
 	}
-	s := &situation{namespace: namespace, byName: map[string]*v1alpha1.NetworkBaseline{}}
+	s := &situation{namespace: namespace, labels: ns.Labels, byName: map[string]*v1alpha1.NetworkBaseline{}}
+	s.facts, s.factsVersion = r.facts.Current(ctx)
 	for i := range baselines.Items {
 		s.byName[baselines.Items[i].Name] = &baselines.Items[i]
 	}

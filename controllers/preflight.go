@@ -73,7 +73,11 @@ func (p *preflight) look(ctx context.Context, need policy.Need) (*finding, error
 		}
 		looked = append(looked, describe(peer))
 	}
-	message := fmt.Sprintf("%s: %s was not found: no pod matches %s.", need.Component, need.What, strings.Join(looked, ", nor "))
+	message := fmt.Sprintf("%s: %s was not found", need.Component, need.What)
+	if len(looked) > 0 {
+		message += ": no pod matches " + strings.Join(looked, ", nor ")
+	}
+	message += "."
 	for i := range need.Peers {
 		pods, err := p.matching(ctx, &need.Peers[i], "spec.hostNetwork=true")
 		if err != nil {
@@ -241,6 +245,7 @@ func yamlLabels(s *v1alpha1.LabelSelector) string {
 // checked is a preflight that was made.
 type checked struct {
 	generation int64
+	facts      int64 // the version that it went by
 	findings   []finding
 	again      time.Time
 }
@@ -249,16 +254,16 @@ type checked struct {
 type checks map[types.UID]checked
 
 // due says whether it is time for a preflight.
-func (c checks) due(b *v1alpha1.NetworkBaseline, now time.Time) bool {
+func (c checks) due(b *v1alpha1.NetworkBaseline, facts int64, now time.Time) bool {
 	last, ok := c[b.UID]
-	return !ok || last.generation != b.Generation || !now.Before(last.again)
+	return !ok || last.generation != b.Generation || last.facts != facts || !now.Before(last.again)
 }
 
 // note keeps a preflight, and when to make the next.
-func (c checks) note(b *v1alpha1.NetworkBaseline, findings []finding, now time.Time) {
+func (c checks) note(b *v1alpha1.NetworkBaseline, facts int64, findings []finding, now time.Time) {
 	again := now.Add(preflightLater)
 	if len(findings) > 0 {
 		again = now.Add(preflightSoon)
 	}
-	c[b.UID] = checked{b.Generation, findings, again}
+	c[b.UID] = checked{b.Generation, facts, findings, again}
 }

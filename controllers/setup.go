@@ -11,6 +11,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -23,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/netbaseline/netbaseline/api/v1alpha1"
+	"github.com/netbaseline/netbaseline/controllers/facts"
 	"github.com/netbaseline/netbaseline/controllers/policy"
 )
 
@@ -37,7 +39,13 @@ type Options struct {
 // CacheOptions are what the controllers need of the manager's cache.
 func CacheOptions() cache.Options {
 	shared := true
+	few := map[string]cache.Config{}
+	for _, namespace := range facts.Namespaces {
+		few[namespace] = cache.Config{}
+	}
 	return cache.Options{ByObject: map[client.Object]cache.ByObject{
+		&corev1.Service{}:             {Namespaces: few, Transform: cache.TransformStripManagedFields()},
+		&discoveryv1.EndpointSlice{}:  {Namespaces: few, Transform: cache.TransformStripManagedFields()},
 		&networkingv1.NetworkPolicy{}: {Transform: slimPolicy, UnsafeDisableDeepCopy: &shared},
 		&corev1.Namespace{}:           {Transform: slimNamespace, UnsafeDisableDeepCopy: &shared},
 	}}
@@ -77,6 +85,8 @@ func SetupWithManager(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		namespaceBell.ringAll(concernedNamespaces(ctx, mgr.GetClient(), o.Protection, b))
 	})
 	inflight := newInflight()
+	tracker := facts.NewTracker(mgr.GetClient())
+	follow := &follower{tracker: tracker, reader: mgr.GetClient(), baselines: baselineBell, namespaces: namespaceBell}
 
 	namespaces := &NamespaceReconciler{
 		client:     mgr.GetClient(),
@@ -87,6 +97,7 @@ func SetupWithManager(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		narrator:   newNarrator(mgr.GetEventRecorder(policy.FieldManager)),
 		memory:     newMemory(),
 		gate:       gate,
+		facts:      tracker,
 		protection: o.Protection,
 		now:        time.Now,
 	}
@@ -94,6 +105,8 @@ func SetupWithManager(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		For(&corev1.Namespace{}, builder.OnlyMetadata, builder.WithPredicates(namespaceChanged())).
 		Watches(&networkingv1.NetworkPolicy{}, policyEvents(inflight)).
 		Watches(&v1alpha1.NetworkBaseline{}, baselineEvents(mgr.GetClient(), o.Protection)).
+		Watches(&corev1.Service{}, follow.events()).
+		Watches(&discoveryv1.EndpointSlice{}, follow.events()).
 		WatchesRawSource(namespaceBell).
 		WithOptions(controller.Options{MaxConcurrentReconciles: o.Workers, RateLimiter: backoff()}).
 		Complete(namespaces); err != nil {
@@ -105,6 +118,7 @@ func SetupWithManager(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		outcomes:       outcomes,
 		gate:           gate,
 		preflight:      &preflight{pods: mgr.GetAPIReader(), namespaces: mgr.GetClient()},
+		facts:          tracker,
 		infrastructure: &infrastructure{reader: mgr.GetAPIReader()},
 		protection:     o.Protection,
 		now:            time.Now,

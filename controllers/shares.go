@@ -91,7 +91,7 @@ func auditShare(s *situation, b *v1alpha1.NetworkBaseline, rendered *policy.Rend
 }
 
 // count32 is a length as the API has it; a namespace has a handful of policies.
-func count32(names map[string]bool) int32 { return int32(len(names)) } //nolint:gosec // see above
+func count32(names map[string]bool) int32 { return int32(len(names)) }
 
 // left are the names of the policies, by baseline, that are not as they should be after a pass.
 func left(plan *policy.Plan, result applied) map[string]map[string]bool {

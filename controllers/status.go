@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/netbaseline/netbaseline/api/v1alpha1"
+	"github.com/netbaseline/netbaseline/controllers/facts"
 	"github.com/netbaseline/netbaseline/controllers/policy"
 )
 
@@ -21,6 +22,7 @@ import (
 // number of namespaces.
 const (
 	maxProblems = 50
+	maxResolved = 32
 	maxMessage  = 1024
 )
 
@@ -34,6 +36,7 @@ type view struct {
 	checked   bool  // a preflight of this generation was made
 	findings  []finding
 	warnings  []v1alpha1.Problem
+	facts     policy.Facts
 }
 
 func (v *view) add(s share) { v.shares = append(v.shares, s) }
@@ -44,6 +47,7 @@ func newStatus(baseline *v1alpha1.NetworkBaseline, v view, now time.Time) v1alph
 	status.ObservedGeneration = baseline.Generation
 	status.Namespaces, status.Policies = count(v)
 	status.Audit = countAudit(baseline, v.shares)
+	status.Resolved = resolved(baseline, v.facts)
 	status.Problems, status.MoreProblems = listProblems(v)
 	status.Repairs.Total += v.repairs.count
 	if v.repairs.last != nil {
@@ -76,6 +80,25 @@ func count(v view) (v1alpha1.NamespaceCounts, v1alpha1.PolicyCounts) {
 		}
 	}
 	return namespaces, policies
+}
+
+// resolved tells the facts that the profile asks for; nil for none.
+func resolved(baseline *v1alpha1.NetworkBaseline, found policy.Facts) *v1alpha1.Resolved {
+	var out v1alpha1.Resolved
+	profile := &baseline.Spec.Profile
+	if dns := profile.AllowDNS; dns != nil && len(dns.Resolvers) == 0 {
+		if len(found.DNS) == 0 {
+			found.DNS = policy.DefaultDNS
+		}
+		out.DNS = facts.Describe(found.DNS, maxResolved)
+	}
+	if profile.AllowKubeAPIServer != nil {
+		out.KubeAPIServer = facts.Describe(found.KubeAPIServer, maxResolved)
+	}
+	if out.DNS == nil && out.KubeAPIServer == nil {
+		return nil
+	}
+	return &out
 }
 
 func countAudit(baseline *v1alpha1.NetworkBaseline, shares []share) *v1alpha1.AuditCounts {
@@ -114,7 +137,7 @@ func listProblems(v view) (listed []v1alpha1.Problem, more int32) {
 		listed[i].Message = bounded(listed[i].Message)
 	}
 	if len(listed) > maxProblems {
-		more = int32(len(listed) - maxProblems) //nolint:gosec // far below 2^31
+		more = int32(len(listed) - maxProblems)
 		listed = listed[:maxProblems:maxProblems]
 	}
 	return listed, more

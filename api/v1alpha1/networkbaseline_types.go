@@ -36,6 +36,7 @@ type NetworkBaseline struct {
 }
 
 // NetworkBaselineSpec is what a baseline declares. Every field may be changed at any time.
+// +kubebuilder:validation:XValidation:rule="(has(self.flows) && size(self.flows) > 0) || (has(self.profile) && (has(self.profile.defaultDeny) || has(self.profile.allowDNS) || has(self.profile.blockMetadata) || has(self.profile.allowIngressController) || has(self.profile.allowMonitoring) || has(self.profile.allowSameNamespace) || has(self.profile.allowKubeAPIServer)))",message="declare at least one component in profile, for example defaultDeny: {} and allowDNS: {}, or a flow"
 type NetworkBaselineSpec struct {
 	// mode is Enforce, or Audit: say in status what would change, write nothing and remove nothing.
 	// +optional
@@ -65,8 +66,14 @@ type NetworkBaselineSpec struct {
 	// +kubebuilder:default=Delete
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
 	// profile declares what is denied and allowed.
-	// +required
-	Profile Profile `json:"profile"`
+	// +optional
+	Profile Profile `json:"profile,omitzero"`
+	// flows are further connections to allow, one line of intent each.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=64
+	Flows []Flow `json:"flows,omitempty"`
 }
 
 // NamespaceName is the name of a namespace.

@@ -6,7 +6,6 @@ package v1alpha1
 // Profile declares the components of a baseline. A component is on when it is present; {} takes its defaults.
 // Denies come from defaultDeny and blockMetadata only; an allow is rendered only in the directions that the
 // namespace's baselines deny by default, because elsewhere it would isolate the pods and so deny everything else.
-// +kubebuilder:validation:XValidation:rule="has(self.defaultDeny) || has(self.allowDNS) || has(self.blockMetadata) || has(self.allowIngressController) || has(self.allowMonitoring) || has(self.allowSameNamespace)",message="declare at least one component, for example defaultDeny: {} and allowDNS: {}"
 type Profile struct {
 	// defaultDeny denies whatever no policy allows.
 	// +optional
@@ -26,6 +25,9 @@ type Profile struct {
 	// allowSameNamespace lets the pods of a namespace talk to each other.
 	// +optional
 	AllowSameNamespace *AllowSameNamespace `json:"allowSameNamespace,omitempty"`
+	// allowKubeAPIServer lets pods reach the Kubernetes API, whose addresses are discovered and followed.
+	// +optional
+	AllowKubeAPIServer *AllowKubeAPIServer `json:"allowKubeAPIServer,omitempty"`
 }
 
 // Direction of traffic, seen from the governed pods.
@@ -50,14 +52,14 @@ type DefaultDeny struct {
 
 // AllowDNS allows egress to the cluster's resolvers.
 type AllowDNS struct {
-	// resolvers replace the default, which is the pods labelled k8s-app=kube-dns in kube-system.
+	// resolvers replace the default, which is what the cluster runs: see status.resolved.dns.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	Resolvers []Peer `json:"resolvers,omitempty"`
-	// ports replace the default, which is 53 over UDP and TCP. A policy sees the port of the resolver's pod, not of
-	// its Service.
+	// ports replace the default, which is 53 over UDP and TCP, and whatever the resolver's pods listen on. A policy
+	// sees the port of the pod, not of its Service.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
@@ -192,4 +194,11 @@ type AllowSameNamespace struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=2
 	Directions []Direction `json:"directions,omitempty"`
+}
+
+// AllowKubeAPIServer allows egress to the Kubernetes API.
+type AllowKubeAPIServer struct {
+	// podSelector limits the pods that may reach it; all when absent.
+	// +optional
+	PodSelector *LabelSelector `json:"podSelector,omitempty"`
 }

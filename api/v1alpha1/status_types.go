@@ -23,6 +23,9 @@ type NetworkBaselineStatus struct {
 	// repairs counts the policies that were put right after somebody changed or deleted them.
 	// +optional
 	Repairs Repairs `json:"repairs,omitzero"`
+	// resolved is what discovery found, as far as the profile asks for it.
+	// +optional
+	Resolved *Resolved `json:"resolved,omitempty"`
 	// problems are what keeps namespaces from being in sync, sorted; further ones are only counted.
 	// +optional
 	// +listType=atomic
@@ -74,6 +77,20 @@ type AuditCounts struct {
 	Change int32 `json:"change"`
 	// remove is the number of policies that would be removed.
 	Remove int32 `json:"remove"`
+}
+
+// Resolved is what the cluster runs, in words: at most 32 lines each.
+type Resolved struct {
+	// dns is how pods reach the cluster's resolvers.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	DNS []string `json:"dns,omitempty"`
+	// kubeAPIServer is how they reach the Kubernetes API.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	KubeAPIServer []string `json:"kubeAPIServer,omitempty"`
 }
 
 // Repairs counts repairs.

@@ -21,10 +21,12 @@ type component struct {
 	name string
 	// isolates marks the components that deny: the only ones rendered in a direction that is not denied by default.
 	isolates bool
-	// render returns the bodies that the profile asks for; none when the component is off.
-	render func(*scope, *v1alpha1.Profile) []body
+	// discovered marks the components whose peers come from facts alone.
+	discovered bool
+	// render returns the bodies that the spec asks for; none when the component is off.
+	render func(*scope, *v1alpha1.NetworkBaselineSpec) []body
 	// withheld says whether rendering it would undo what somebody else's policy restricts; nil for never.
-	withheld func(*scope, *v1alpha1.Profile) bool
+	withheld func(*scope, *v1alpha1.NetworkBaselineSpec) bool
 }
 
 var components = []component{
@@ -34,23 +36,34 @@ var components = []component{
 	{name: "allow-ingress-controller", render: allowIngressController},
 	{name: "allow-monitoring", render: allowMonitoring},
 	{name: "allow-same-namespace", render: allowSameNamespace},
+	{name: "allow-kube-api-server", discovered: true, render: allowKubeAPIServer},
+	{name: "flow", render: allowFlows},
+}
+
+// nameOf is the name of the component that a body belongs to.
+func (c component) nameOf(b body) string {
+	if b.item == "" {
+		return c.name
+	}
+	return c.name + "-" + b.item
 }
 
 // body is a policy without its name and labels. It has rules in one direction only: kube-router applies the egress
 // rules of a policy of both types as ingress among its own pods, and the reverse.
 type body struct {
-	suffix      string // behind the component's name, where it has several policies
+	item        string // behind the component's name, where each item of a list is a component of its own
+	suffix      string // behind both, where there are several policies
 	description string
 	spec        networkingv1.NetworkPolicySpec
 }
 
-func defaultDeny(_ *scope, p *v1alpha1.Profile) []body {
-	if p.DefaultDeny == nil {
+func defaultDeny(_ *scope, spec *v1alpha1.NetworkBaselineSpec) []body {
+	if spec.Profile.DefaultDeny == nil {
 		return nil
 	}
 	return []body{{
 		description: "Denies whatever no other policy of this namespace allows.",
-		spec:        networkingv1.NetworkPolicySpec{PolicyTypes: policyTypes(p.DefaultDeny.Directions)},
+		spec:        networkingv1.NetworkPolicySpec{PolicyTypes: policyTypes(spec.Profile.DefaultDeny.Directions)},
 	}}
 }
 
@@ -58,9 +71,9 @@ func defaultDeny(_ *scope, p *v1alpha1.Profile) []body {
 // exemptions are policies. Elsewhere the block allows everything else, because a policy can only allow: every pod by
 // selector (Cilium never matches pods by address) and every address but the blocked ones. And where a policy of
 // somebody else restricts egress, "everything else" would undo that restriction, so nothing is rendered.
-func blockMetadata(s *scope, p *v1alpha1.Profile) []body {
-	block := p.BlockMetadata
-	if block == nil || s.metadataWithheld(p) {
+func blockMetadata(s *scope, spec *v1alpha1.NetworkBaselineSpec) []body {
+	block := spec.Profile.BlockMetadata
+	if block == nil || s.metadataWithheld(spec) {
 		return nil
 	}
 	var bodies []body
@@ -90,12 +103,12 @@ func blockMetadata(s *scope, p *v1alpha1.Profile) []body {
 	return bodies
 }
 
-func allowDNS(s *scope, p *v1alpha1.Profile) []body {
-	if p.AllowDNS == nil {
+func allowDNS(s *scope, spec *v1alpha1.NetworkBaselineSpec) []body {
+	if spec.Profile.AllowDNS == nil {
 		return nil
 	}
 	var rules []networkingv1.NetworkPolicyEgressRule
-	for _, resolvers := range s.resolvers(p.AllowDNS) {
+	for _, resolvers := range s.resolvers(spec.Profile.AllowDNS) {
 		rules = append(rules, s.egressTo(resolvers, true)...)
 	}
 	return []body{{
@@ -104,8 +117,8 @@ func allowDNS(s *scope, p *v1alpha1.Profile) []body {
 	}}
 }
 
-func allowIngressController(_ *scope, p *v1alpha1.Profile) []body {
-	allow := p.AllowIngressController
+func allowIngressController(_ *scope, spec *v1alpha1.NetworkBaselineSpec) []body {
+	allow := spec.Profile.AllowIngressController
 	if allow == nil {
 		return nil
 	}
@@ -116,8 +129,8 @@ func allowIngressController(_ *scope, p *v1alpha1.Profile) []body {
 	}}
 }
 
-func allowMonitoring(_ *scope, p *v1alpha1.Profile) []body {
-	allow := p.AllowMonitoring
+func allowMonitoring(_ *scope, spec *v1alpha1.NetworkBaselineSpec) []body {
+	allow := spec.Profile.AllowMonitoring
 	if allow == nil {
 		return nil
 	}
@@ -128,13 +141,13 @@ func allowMonitoring(_ *scope, p *v1alpha1.Profile) []body {
 	}}
 }
 
-func allowSameNamespace(s *scope, p *v1alpha1.Profile) []body {
-	if p.AllowSameNamespace == nil {
+func allowSameNamespace(s *scope, spec *v1alpha1.NetworkBaselineSpec) []body {
+	if spec.Profile.AllowSameNamespace == nil {
 		return nil
 	}
 	same := Allowance{Peers: []v1alpha1.Peer{{PodSelector: &v1alpha1.LabelSelector{}}}}
 	var bodies []body
-	for _, direction := range policyTypes(p.AllowSameNamespace.Directions) {
+	for _, direction := range policyTypes(spec.Profile.AllowSameNamespace.Directions) {
 		if direction == networkingv1.PolicyTypeIngress {
 			bodies = append(bodies, body{
 				suffix:      "ingress",
@@ -150,6 +163,23 @@ func allowSameNamespace(s *scope, p *v1alpha1.Profile) []body {
 		})
 	}
 	return bodies
+}
+
+// allowKubeAPIServer renders ClusterIPs and endpoints as rules of their own: some networks filter before the Service's
+// address is translated, and most after.
+func allowKubeAPIServer(s *scope, spec *v1alpha1.NetworkBaselineSpec) []body {
+	allow := spec.Profile.AllowKubeAPIServer
+	if allow == nil {
+		return nil
+	}
+	var rules []networkingv1.NetworkPolicyEgressRule
+	for _, addresses := range s.facts.KubeAPIServer {
+		rules = append(rules, s.egressTo(addresses, true)...)
+	}
+	return []body{{
+		description: "Allows pods to reach the Kubernetes API.",
+		spec:        egressSpec(allow.PodSelector, rules),
+	}}
 }
 
 // presetPeers are the peers of the named presets, in the order of their names.

@@ -14,7 +14,7 @@ import (
 type Need struct {
 	// Component is the field of the profile, and What names the thing: "the cluster's DNS", say.
 	Component, What string
-	// Peers of which at least one must match a pod. A need with a peer by address is met.
+	// Peers of which at least one must match a pod. A need with a peer by address is met; one without any peer is not.
 	Peers []v1alpha1.Peer
 	// Instead is the field to write when the thing is elsewhere.
 	Instead string
@@ -46,6 +46,13 @@ func Needs(profile *v1alpha1.Profile, facts Facts) []Need {
 				Peers: monitoringStacks[name].peers, Instead: "allowMonitoring.from",
 			})
 		}
+	}
+	if profile.AllowKubeAPIServer != nil {
+		need := Need{Component: "allowKubeAPIServer", What: "the Kubernetes API (Service default/kubernetes and its EndpointSlices)", Instead: "flows, with to: {cidr: …}"}
+		for _, a := range facts.KubeAPIServer {
+			need.Peers = append(need.Peers, a.Peers...)
+		}
+		needs = append(needs, need)
 	}
 	return needs
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 
 	"github.com/netbaseline/netbaseline/api/v1alpha1"
 )
@@ -53,8 +54,8 @@ type Plan struct {
 	Phases [][]Step
 	// Obstacles in the order of their names.
 	Obstacles []Obstacle
-	// Withheld are policies that are not created, because they would isolate pods without the deny that an obstacle
-	// keeps away.
+	// Withheld are policies that are not created, or not repaired, because they would isolate pods without the deny
+	// that an obstacle keeps away.
 	Withheld []Policy
 }
 
@@ -140,7 +141,7 @@ func (b *planner) withhold() {
 		}
 		for _, name := range slices.Sorted(maps.Keys(b.want)) {
 			p := b.want[name]
-			if hasType(&p.Spec, d) && !p.Isolates && b.live.Ours[name] == nil {
+			if hasType(&p.Spec, d) && !p.Isolates && !isolatesSame(b.live.Ours[name], &p.Spec, d) {
 				b.plan.Withheld = append(b.plan.Withheld, *p)
 				delete(b.want, name)
 			}
@@ -178,13 +179,16 @@ func (b *planner) diff() {
 			b.updates = append(b.updates, Step{Verb: Update, Name: name, Baseline: p.Baseline, Want: p.NetworkPolicy, Live: live})
 		}
 	}
-	obstructed := map[string]bool{}
+	left := map[string]bool{}
 	for _, o := range b.plan.Obstacles {
-		obstructed[o.Name] = true
+		left[o.Name] = true
+	}
+	for _, p := range b.plan.Withheld {
+		left[p.Name] = true
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.live.Ours)) {
 		live := b.live.Ours[name]
-		if b.want[name] == nil && !obstructed[name] && live.DeletionTimestamp == nil {
+		if b.want[name] == nil && !left[name] && live.DeletionTimestamp == nil {
 			b.deletes = append(b.deletes, Step{Verb: Delete, Name: name, Baseline: BaselineOf(live), Live: live})
 		}
 	}
@@ -427,6 +431,11 @@ func hasType(spec *networkingv1.NetworkPolicySpec, d networkingv1.PolicyType) bo
 
 func isolatesAll(spec *networkingv1.NetworkPolicySpec, d networkingv1.PolicyType) bool {
 	return hasType(spec, d) && selectsAll(&spec.PodSelector)
+}
+
+// isolatesSame says whether a live policy, nil for none, isolates the same pods in the direction already.
+func isolatesSame(live *networkingv1.NetworkPolicy, spec *networkingv1.NetworkPolicySpec, d networkingv1.PolicyType) bool {
+	return live != nil && hasType(&live.Spec, d) && equality.Semantic.DeepEqual(live.Spec.PodSelector, spec.PodSelector)
 }
 
 func anyIsolatesAll(policies map[string]*networkingv1.NetworkPolicy, d networkingv1.PolicyType) bool {

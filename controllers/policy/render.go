@@ -5,6 +5,7 @@ package policy
 
 import (
 	"cmp"
+	"maps"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -19,13 +20,17 @@ import (
 type Facts struct {
 	// DNS is how pods reach the cluster's resolvers; DefaultDNS when empty.
 	DNS []Allowance
+	// KubeAPIServer is how pods reach the Kubernetes API; unknown when empty.
+	KubeAPIServer []Allowance
 }
 
 // Input is all that rendering reads.
 type Input struct {
 	// Baselines that enforce the namespace, in any order.
 	Baselines []*v1alpha1.NetworkBaseline
-	Facts     Facts
+	// NamespaceLabels are those of the namespace, for the flows across namespaces. See Sides.
+	NamespaceLabels map[string]string
+	Facts           Facts
 	// EgressRestricted are the pods whose egress somebody else's policies restrict: see RestrictedEgress.
 	EgressRestricted []metav1.LabelSelector
 	// AlsoDenied are directions that a policy of ours denies which no enforcing baseline asks for: one that was
@@ -61,6 +66,7 @@ type scope struct {
 	denied           map[networkingv1.PolicyType]bool
 	blocked          []netip.Prefix
 	egressRestricted []metav1.LabelSelector
+	namespaceLabels  map[string]string
 	facts            Facts
 	profiles         []*v1alpha1.Profile
 }
@@ -76,36 +82,52 @@ func Render(in Input) *Rendered {
 	taken := map[string]string{}
 	for _, baseline := range baselines {
 		for _, c := range components {
-			for _, b := range c.render(s, &baseline.Spec.Profile) {
-				if reason, message := s.withoutEffect(c, &b.spec); reason != "" {
-					out.Notes = append(out.Notes, Note{baseline.Name, c.name, reason, message})
-					continue
-				}
-				object := newPolicy(baseline, c.name, b)
-				if first, dup := taken[object.Name]; dup {
-					if first != baseline.Name {
-						out.Notes = append(out.Notes, Note{baseline.Name, c.name, v1alpha1.ReasonNameConflict,
-							"policy name " + object.Name + " is used by baseline " + first + " already: rename one of the two"})
-					}
-					continue
-				}
-				taken[object.Name] = baseline.Name
-				out.Policies = append(out.Policies, Policy{baseline.Name, c.isolates && b.suffix == "", object})
-			}
-			if c.withheld != nil && c.withheld(s, &baseline.Spec.Profile) {
-				out.Notes = append(out.Notes, Note{baseline.Name, c.name, v1alpha1.ReasonWithheld,
-					"a policy that is not ours restricts egress of pods in the namespace, and the block would widen it: declare defaultDeny with directions: [Egress], or remove that policy"})
-			}
+			s.renderComponent(out, taken, baseline, c)
 		}
 	}
 	slices.SortFunc(out.Policies, func(a, b Policy) int { return cmp.Compare(a.Name, b.Name) })
 	return out
 }
 
+// renderComponent adds the policies of one component, and notes why there are none where it should have some. taken
+// are the names that are used, and by which baseline.
+func (s *scope) renderComponent(out *Rendered, taken map[string]string, baseline *v1alpha1.NetworkBaseline, c component) {
+	rendered, idle := map[string]bool{}, map[string]Note{}
+	for _, b := range c.render(s, &baseline.Spec) {
+		name := c.nameOf(b)
+		if reason, message := s.withoutEffect(c, &b.spec); reason != "" {
+			idle[name] = Note{baseline.Name, name, reason, message}
+			continue
+		}
+		rendered[name] = true
+		object := newPolicy(baseline, name, b)
+		if first, dup := taken[object.Name]; dup {
+			if first != baseline.Name {
+				out.Notes = append(out.Notes, Note{baseline.Name, name, v1alpha1.ReasonNameConflict,
+					"policy name " + object.Name + " is used by baseline " + first + " already: rename one of the two"})
+			}
+			continue
+		}
+		taken[object.Name] = baseline.Name
+		out.Policies = append(out.Policies, Policy{baseline.Name, c.isolates && b.suffix == "", object})
+	}
+	for _, name := range slices.Sorted(maps.Keys(idle)) {
+		// One side of two is enough: the other is not denied, or lies elsewhere.
+		if !rendered[name] {
+			out.Notes = append(out.Notes, idle[name])
+		}
+	}
+	if c.withheld != nil && c.withheld(s, &baseline.Spec) {
+		out.Notes = append(out.Notes, Note{baseline.Name, c.name, v1alpha1.ReasonWithheld,
+			"a policy that is not ours restricts egress of pods in the namespace, and the block would widen it: declare defaultDeny with directions: [Egress], or remove that policy"})
+	}
+}
+
 func newScope(baselines []*v1alpha1.NetworkBaseline, in Input) *scope {
 	s := &scope{
 		denied:           map[networkingv1.PolicyType]bool{},
 		egressRestricted: in.EgressRestricted,
+		namespaceLabels:  in.NamespaceLabels,
 		facts:            in.Facts,
 	}
 	for _, t := range in.AlsoDenied {
@@ -130,11 +152,12 @@ func newScope(baselines []*v1alpha1.NetworkBaseline, in Input) *scope {
 
 // metadataWithheld says whether the block would widen a policy of somebody else: policies add up, and the block
 // allows everything but metadata to the pods that it selects.
-func (s *scope) metadataWithheld(p *v1alpha1.Profile) bool {
-	if p.BlockMetadata == nil || s.denied[networkingv1.PolicyTypeEgress] {
+func (s *scope) metadataWithheld(spec *v1alpha1.NetworkBaselineSpec) bool {
+	block := spec.Profile.BlockMetadata
+	if block == nil || s.denied[networkingv1.PolicyTypeEgress] {
 		return false
 	}
-	selector := p.BlockMetadata.PodSelector.Meta()
+	selector := block.PodSelector.Meta()
 	return slices.ContainsFunc(s.egressRestricted, func(other metav1.LabelSelector) bool { return !disjoint(&selector, &other) })
 }
 
@@ -211,9 +234,11 @@ func (s *scope) withoutEffect(c component, spec *networkingv1.NetworkPolicySpec)
 	switch {
 	case !c.isolates && !s.denied[direction]:
 		return v1alpha1.ReasonWithoutEffect, string(direction) + " is not denied by default in the namespace, so there is nothing to allow: declare defaultDeny, or remove the component"
+	case c.discovered && ruleCount(spec) == 0:
+		return v1alpha1.ReasonNotFound, "what it allows was not found in the cluster: see status.resolved"
 	case !c.isolates && ruleCount(spec) == 0:
 		// Fail closed: no peer is left, and a policy without rules would only deny.
-		return v1alpha1.ReasonInvalidSpec, "every address range that it names lies inside the blocked metadata ranges"
+		return v1alpha1.ReasonInvalidSpec, "every address range that it names lies inside the blocked metadata ranges: use blockMetadata.exemptions for what must be reachable there"
 	}
 	return "", ""
 }

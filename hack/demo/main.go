@@ -91,7 +91,8 @@ func (s *story) startOperator() error {
 		return err
 	}
 	defer log.Close() //nolint:errcheck // the child has its own handle
-	s.operator = exec.Command(binary, "--kubeconfig", kubeconfig)
+	// Stopped by stopOperator, as a cluster does it, and not by the context, which kills.
+	s.operator = exec.CommandContext(context.Background(), binary, "--kubeconfig", kubeconfig)
 	s.operator.Env = append(os.Environ(), "POD_NAMESPACE=netbaseline-system")
 	s.operator.Stdout, s.operator.Stderr = log, log
 	if err := s.operator.Start(); err != nil {

@@ -7,6 +7,7 @@
 package localcluster
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -95,7 +96,8 @@ func (c *Cluster) AddUser(name string, groups ...string) (string, error) {
 }
 
 func (c *Cluster) startControllerManager(log *os.File) error {
-	c.manager = exec.Command(Binary("kube-controller-manager"), //nolint:gosec // our own binary
+	// Its life is that of the cluster, which Stop ends, and not of a context.
+	c.manager = exec.CommandContext(context.Background(), Binary("kube-controller-manager"),
 		"--kubeconfig="+c.Kubeconfig,
 		"--controllers=namespace-controller,garbage-collector-controller",
 		"--leader-elect=false",
