@@ -50,6 +50,11 @@ test-go: ## Only the Go tests, against a real API server. TESTFLAGS='-run X -v',
 fuzz: ## Fuzz each fuzz test for FUZZTIME.
 	@hack/fuzz.sh $(FUZZTIME)
 
+.PHONY: bench
+bench: ## Measure the operator beside the API server's own limit; writes docs/benchmarks.md. NAMESPACES=5000 for the big run.
+	@assets=$$(hack/controlplane/assets.sh) && go -C hack/bench build -o ../../bin/bench . && \
+	  KUBEBUILDER_ASSETS="$$assets" exec bin/bench
+
 .PHONY: verify
 verify: ## Check that whatever is generated or formatted is up to date.
 	@MAKE="$(MAKE)" hack/verify.sh $(RELEASE_IMG)

@@ -36,6 +36,7 @@ type flags struct {
 	metricsAddress string
 	metricsSecure  bool
 	probeAddress   string
+	pprofAddress   string
 	leaderElect    bool
 	protected      string
 	workers        int
@@ -67,6 +68,7 @@ func parse(args []string) (*flags, error) {
 	set.StringVar(&f.metricsAddress, "metrics-bind-address", "0", "Address of the metrics endpoint, :8443 say; 0 disables it.")
 	set.BoolVar(&f.metricsSecure, "metrics-secure", true, "Serve metrics over https, to whoever may get the nonResourceURL /metrics.")
 	set.StringVar(&f.probeAddress, "health-probe-bind-address", "0", "Address of /healthz and /readyz, :8081 say; 0 disables them.")
+	set.StringVar(&f.pprofAddress, "pprof-bind-address", "0", "Address of the profiler, 127.0.0.1:6060 say; 0 disables it.")
 	set.BoolVar(&f.leaderElect, "leader-elect", false, "Let one replica at a time do the work.")
 	set.StringVar(&f.protected, "protected-namespaces", strings.Join(policy.DefaultProtection, ","),
 		"Namespaces, or patterns such as openshift-*, that a baseline governs only when it names them in includedProtectedNamespaces. The operator's own is always among them.")
@@ -103,6 +105,7 @@ func manage(ctx context.Context, f *flags) error {
 		Cache:                         controllers.CacheOptions(),
 		Metrics:                       metricsOptions(f),
 		HealthProbeBindAddress:        f.probeAddress,
+		PprofBindAddress:              f.pprofAddress,
 		LeaderElection:                f.leaderElect,
 		LeaderElectionID:              "netbaseline.io",
 		LeaderElectionReleaseOnCancel: true, // main returns right after Start

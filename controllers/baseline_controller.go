@@ -48,7 +48,7 @@ type BaselineReconciler struct {
 	written, held map[types.UID]time.Time
 }
 
-// +kubebuilder:rbac:groups=netbaseline.io,resources=networkbaselines,verbs=get;list;watch;update
+// +kubebuilder:rbac:groups=netbaseline.io,resources=networkbaselines,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=netbaseline.io,resources=networkbaselines/status,verbs=update
 // +kubebuilder:rbac:groups=netbaseline.io,resources=networkbaselines/finalizers,verbs=update
 
@@ -58,8 +58,8 @@ func (r *BaselineReconciler) Reconcile(ctx context.Context, req reconcile.Reques
 	if err := r.client.Get(ctx, req.NamespacedName, baseline); err != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
-	if baseline.DeletionTimestamp == nil && controllerutil.AddFinalizer(baseline, v1alpha1.Finalizer) {
-		return reconcile.Result{}, ignoreStale(r.client.Update(ctx, baseline))
+	if baseline.DeletionTimestamp == nil && !hasFinalizer(baseline) {
+		return reconcile.Result{}, ignoreStale(r.setFinalizers(ctx, baseline, func() { controllerutil.AddFinalizer(baseline, v1alpha1.Finalizer) }))
 	}
 	if baseline.DeletionTimestamp != nil {
 		done, err := r.finish(ctx, baseline)
@@ -108,24 +108,35 @@ func (r *BaselineReconciler) finish(ctx context.Context, baseline *v1alpha1.Netw
 	}
 	// Foreground deletion lets the garbage collector delete the policies in any order, and so with gaps. Our own
 	// finalizer promises the same, that the baseline goes after its policies, and keeps the order.
-	if controllerutil.RemoveFinalizer(baseline, metav1.FinalizerDeleteDependents) {
-		return true, r.client.Update(ctx, baseline)
+	if controllerutil.ContainsFinalizer(baseline, metav1.FinalizerDeleteDependents) {
+		return true, r.setFinalizers(ctx, baseline, func() { controllerutil.RemoveFinalizer(baseline, metav1.FinalizerDeleteDependents) })
 	}
+	quiesced := r.outcomes.Quiesced(baseline.UID)
 	shares, _ := r.outcomes.Of(baseline.UID)
 	var policies networkingv1.NetworkPolicyList
 	if err := r.client.List(ctx, &policies, client.MatchingFields{ownerUIDIndex: string(baseline.UID)}, client.UnsafeDisableDeepCopy); err != nil {
 		return false, fmt.Errorf("counting policies of %s: %w", baseline.Name, err)
 	}
-	if len(shares) > 0 || len(policies.Items) > 0 {
+	if !quiesced || len(shares) > 0 || len(policies.Items) > 0 {
 		return false, nil
 	}
-	controllerutil.RemoveFinalizer(baseline, v1alpha1.Finalizer)
-	if err := r.client.Update(ctx, baseline); err != nil {
-		return true, client.IgnoreNotFound(err)
+	if err := r.setFinalizers(ctx, baseline, func() { controllerutil.RemoveFinalizer(baseline, v1alpha1.Finalizer) }); err != nil {
+		return true, err
 	}
 	log.FromContext(ctx).Info("Baseline is gone, and so are its policies", "deletionPolicy", baseline.Spec.DeletionPolicy)
 	r.forget(baseline)
 	return true, nil
+}
+
+// setFinalizers writes the finalizers and nothing else: spec and labels belong to whoever applies the baseline.
+func (r *BaselineReconciler) setFinalizers(ctx context.Context, baseline *v1alpha1.NetworkBaseline, change func()) error {
+	before := baseline.DeepCopy()
+	change()
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	if err := r.client.Patch(ctx, baseline, patch); err != nil {
+		return fmt.Errorf("setting finalizers of %s: %w", baseline.Name, err)
+	}
+	return nil
 }
 
 func (r *BaselineReconciler) forget(baseline *v1alpha1.NetworkBaseline) {

@@ -45,8 +45,10 @@ func (f *inflight) wrote(p *networkingv1.NetworkPolicy, cached func() *networkin
 // deleted notes a delete, and then looks whether the cache has dropped it already.
 func (f *inflight) deleted(p *networkingv1.NetworkPolicy, cached func() *networkingv1.NetworkPolicy) {
 	f.note(p.Namespace, p.Name, write{p.UID, "", f.now()})
-	if c := cached(); c == nil || c.UID != p.UID {
+	if c := cached(); c == nil {
 		f.seen(p, true)
+	} else {
+		f.seen(c, false)
 	}
 }
 
@@ -67,9 +69,15 @@ func (f *inflight) seen(p *networkingv1.NetworkPolicy, gone bool) {
 	if !ok {
 		return
 	}
-	// A policy of another UID came after ours, or ours is not there yet; its resourceVersion tells which.
-	caughtUp := w.resourceVersion != "" && reached(p.ResourceVersion, w.resourceVersion)
-	if caughtUp || gone && w.uid == p.UID || w.resourceVersion == "" && w.uid != p.UID {
+	var caughtUp bool
+	if w.resourceVersion == "" {
+		// A finalizer of somebody else may hold what we deleted for as long as it likes.
+		caughtUp = gone || p.UID != w.uid || p.DeletionTimestamp != nil
+	} else {
+		// A policy of another UID came after ours, or ours is not there yet; its resourceVersion tells which.
+		caughtUp = reached(p.ResourceVersion, w.resourceVersion) || gone && p.UID == w.uid
+	}
+	if caughtUp {
 		delete(f.byNamespace[p.Namespace], p.Name)
 		if len(f.byNamespace[p.Namespace]) == 0 {
 			delete(f.byNamespace, p.Namespace)

@@ -57,13 +57,16 @@ func (m *memory) settled(s *situation, key string) func(baseline string) bool {
 	}
 }
 
-// remember notes how a pass ended.
-func (m *memory) remember(s *situation, key string, live policy.Live, result applied) {
+// remember notes how a pass ended. What could not be written for an obstacle is no repair when it can.
+func (m *memory) remember(s *situation, key string, live policy.Live, plan *policy.Plan, result applied) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := remembered{key: key}
 	if len(result.failures) > 0 {
 		now.key = m.byNamespace[s.namespace].key
+	}
+	if len(plan.Obstacles) > 0 {
+		now.key = ""
 	}
 	for _, p := range live.Ours {
 		now.ours = append(now.ours, p.UID)

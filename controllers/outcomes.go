@@ -61,12 +61,52 @@ type Outcomes struct {
 	byNamespace map[string][]share
 	repairs     map[types.UID]repairs
 	changed     func(baseline string)
+
+	// passes counts the passes that began; running are those that have not ended, by namespace.
+	passes  int64
+	running map[string]int64
+	// barriers are the counts at which baselines were first seen to be deleted.
+	barriers map[types.UID]int64
 }
 
 // NewOutcomes returns an empty store that calls changed, without blocking it, for every baseline whose status may
 // have to change.
 func NewOutcomes(changed func(baseline string)) *Outcomes {
-	return &Outcomes{byNamespace: map[string][]share{}, repairs: map[types.UID]repairs{}, changed: changed}
+	return &Outcomes{
+		byNamespace: map[string][]share{}, repairs: map[types.UID]repairs{}, changed: changed,
+		running: map[string]int64{}, barriers: map[types.UID]int64{},
+	}
+}
+
+// Begin notes that a pass over a namespace begins, and returns what notes its end.
+func (o *Outcomes) Begin(namespace string) func() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.passes++
+	o.running[namespace] = o.passes
+	return func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		delete(o.running, namespace)
+	}
+}
+
+// Quiesced says whether every pass has ended that was running when it was first asked for this baseline: a pass that
+// began before a deletion was seen may still write for it.
+func (o *Outcomes) Quiesced(baseline types.UID) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	barrier, ok := o.barriers[baseline]
+	if !ok {
+		barrier = o.passes
+		o.barriers[baseline] = barrier
+	}
+	for _, pass := range o.running {
+		if pass <= barrier {
+			return false
+		}
+	}
+	return true
 }
 
 // Set replaces what a namespace says; no shares mean that the namespace is nobody's concern.
@@ -132,4 +172,5 @@ func (o *Outcomes) Forget(baseline types.UID) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	delete(o.repairs, baseline)
+	delete(o.barriers, baseline)
 }

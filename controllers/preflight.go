@@ -4,6 +4,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -67,7 +68,11 @@ func (p *preflight) look(ctx context.Context, need policy.Need) (*finding, error
 		if peer.CIDR != "" || peer.NamespaceSelector == nil {
 			return nil, nil
 		}
-		pods, err := p.matching(ctx, peer, "spec.hostNetwork=false")
+		field := "spec.hostNetwork=false"
+		if need.OnHost {
+			field = ""
+		}
+		pods, err := p.matching(ctx, peer, field)
 		if err != nil || len(pods) > 0 {
 			return nil, err
 		}
@@ -85,8 +90,8 @@ func (p *preflight) look(ctx context.Context, need policy.Need) (*finding, error
 		}
 		if len(pods) > 0 {
 			return &finding{v1alpha1.ReasonHostNetwork, fmt.Sprintf(
-				"%s: %s runs on the host network (pod %s/%s), where no selector matches it: write the addresses of its nodes, %s: [{cidr: 192.0.2.0/24}] say",
-				need.Component, need.What, pods[0].Namespace, pods[0].Name, need.Instead)}, nil
+				"%s: %s runs on the host network (pod %s/%s), where no selector matches it. Write the addresses of its nodes, which kubectl get nodes -o wide shows: %s, with 192.0.2.0/24 for theirs.",
+				need.Component, need.What, pods[0].Namespace, pods[0].Name, inPlace(need, "{cidr: 192.0.2.0/24}"))}, nil
 		}
 	}
 	hint, err := p.nearMiss(ctx, need)
@@ -132,8 +137,8 @@ func (p *preflight) nearMiss(ctx context.Context, need policy.Need) (string, err
 			return "", err
 		}
 		if len(found) > 0 {
-			return fmt.Sprintf(" There is one in namespace %s (pod %s): write %s: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: %s}}, podSelector: {matchLabels: {%s}}}].",
-				found[0].Namespace, found[0].Name, need.Instead, found[0].Namespace, yamlLabels(peer.PodSelector)), nil
+			return fmt.Sprintf(" There is one in namespace %s (pod %s): write %s.",
+				found[0].Namespace, found[0].Name, inPlace(need, podsIn(found[0].Namespace, peer.PodSelector))), nil
 		}
 	}
 	for i := range need.Peers {
@@ -147,12 +152,14 @@ func (p *preflight) nearMiss(ctx context.Context, need policy.Need) (string, err
 				return "", err
 			}
 			if key, value, pod := similar(pods, need.Peers[i].PodSelector); pod != "" {
-				return fmt.Sprintf(" Near miss: pod %s/%s has the label %s=%s. If that is it, write %s: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: %s}}, podSelector: {matchLabels: {%s: %s}}}].",
-					namespace, pod, key, value, need.Instead, namespace, key, value), nil
+				meant := &v1alpha1.LabelSelector{MatchLabels: map[string]v1alpha1.LabelValue{key: v1alpha1.LabelValue(value)}}
+				return fmt.Sprintf(" Near miss: pod %s/%s has the label %s=%s. If that is it, write %s.",
+					namespace, pod, key, value, inPlace(need, podsIn(namespace, meant))), nil
 			}
 		}
 	}
-	return fmt.Sprintf(" If it runs elsewhere, describe its pods or addresses in %s; if it is not wanted, remove the component; to enforce without it, write preflight: Warn.", need.Instead), nil
+	return fmt.Sprintf(" If it runs elsewhere, describe its pods or addresses in %s; if you do without it, remove %s; to enforce all the same, write spec.preflight: Warn.",
+		need.Instead, cmp.Or(need.InPlaceOf, need.Component)), nil
 }
 
 // similar returns a label that shares a word with those that are looked for: k8s-app=coredns for k8s-app=kube-dns.
@@ -211,35 +218,6 @@ func (p *preflight) list(ctx context.Context, namespace string, selector labels.
 	err = p.pods.List(ctx, list, client.InNamespace(namespace), client.Limit(limit),
 		client.MatchingLabelsSelector{Selector: selector}, client.MatchingFieldsSelector{Selector: parsed})
 	return list.Items, err
-}
-
-// describe is the peer as a message has it.
-func describe(peer *v1alpha1.Peer) string {
-	where := "in the namespaces labelled " + yamlLabels(peer.NamespaceSelector)
-	if name := peer.NamespaceSelector.MatchLabels["kubernetes.io/metadata.name"]; name != "" {
-		where = "in namespace " + string(name)
-	} else if yamlLabels(peer.NamespaceSelector) == "" {
-		where = "in any namespace"
-	}
-	if what := yamlLabels(peer.PodSelector); what != "" {
-		return "{" + what + "} " + where
-	}
-	return "anything " + where
-}
-
-// yamlLabels are the labels of a selector as one would write them.
-func yamlLabels(s *v1alpha1.LabelSelector) string {
-	if s == nil {
-		return ""
-	}
-	var out []string
-	for _, k := range sortedKeys(s.MatchLabels) {
-		out = append(out, fmt.Sprintf("%s: %q", k, string(s.MatchLabels[k])))
-	}
-	for _, r := range s.MatchExpressions {
-		out = append(out, fmt.Sprintf("%s %s %v", r.Key, r.Operator, r.Values))
-	}
-	return strings.ReplaceAll(strings.Join(out, ", "), `"`, "")
 }
 
 // checked is a preflight that was made.

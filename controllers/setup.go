@@ -108,7 +108,7 @@ func SetupWithManager(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		Watches(&corev1.Service{}, follow.events()).
 		Watches(&discoveryv1.EndpointSlice{}, follow.events()).
 		WatchesRawSource(namespaceBell).
-		WithOptions(controller.Options{MaxConcurrentReconciles: o.Workers, RateLimiter: backoff()}).
+		WithOptions(options(o.Workers)).
 		Complete(namespaces); err != nil {
 		return fmt.Errorf("adding the namespace controller: %w", err)
 	}
@@ -129,11 +129,17 @@ func SetupWithManager(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	if err := ctrl.NewControllerManagedBy(mgr).Named("baseline").
 		For(&v1alpha1.NetworkBaseline{}).
 		WatchesRawSource(baselineBell).
-		WithOptions(controller.Options{MaxConcurrentReconciles: 1, RateLimiter: backoff()}).
+		WithOptions(options(1)).
 		Complete(baselines); err != nil {
 		return fmt.Errorf("adding the baseline controller: %w", err)
 	}
 	return nil
+}
+
+// options keep the caches of a standby warm, so that it takes over at once.
+func options(workers int) controller.Options {
+	warm := true
+	return controller.Options{MaxConcurrentReconciles: workers, RateLimiter: backoff(), EnableWarmup: &warm}
 }
 
 // backoff is per item, so that one namespace's failures delay no other's work, and ends at a minute, so that a quota

@@ -157,16 +157,16 @@ func listNotes(shares []share) []v1alpha1.Problem {
 	}
 	var out []v1alpha1.Problem
 	for note, n := range counts {
-		out = append(out, v1alpha1.Problem{Reason: note.Reason, Message: fmt.Sprintf("%s: %s (%s)", note.Component, note.Message, plural(n, "namespace"))})
+		out = append(out, v1alpha1.Problem{Reason: note.Reason, Message: fmt.Sprintf("%s: %s (%s)", note.Component, note.Message, countNamespaces(n))})
 	}
 	return out
 }
 
-func plural(n int, noun string) string {
+func countNamespaces(n int) string {
 	if n == 1 {
-		return "1 " + noun
+		return "1 namespace"
 	}
-	return fmt.Sprintf("%d %ss", n, noun)
+	return fmt.Sprintf("%d namespaces", n)
 }
 
 func bounded(message string) string {
@@ -226,7 +226,7 @@ func (v verdict) when(applies bool) condition {
 // takes that for Degraded.
 func judge(status *v1alpha1.NetworkBaselineStatus, baseline *v1alpha1.NetworkBaseline, v view) verdict {
 	n, t := status.Namespaces, tallyOf(v)
-	progress := fmt.Sprintf("%d of %s in sync", n.InSync, plural(int(n.Selected), "namespace"))
+	progress := fmt.Sprintf("%d of %s in sync", n.InSync, countNamespaces(int(n.Selected)))
 	is := func(status metav1.ConditionStatus, reason, message string) verdict {
 		return verdict{condition: condition{status, reason, message}}
 	}
@@ -239,14 +239,14 @@ func judge(status *v1alpha1.NetworkBaselineStatus, baseline *v1alpha1.NetworkBas
 		return is(metav1.ConditionFalse, v1alpha1.ReasonWriteRefused, progress+"; "+first(status.Problems, v1alpha1.ReasonWriteRefused))
 	case baseline.DeletionTimestamp != nil:
 		return verdict{condition{metav1.ConditionUnknown, v1alpha1.ReasonDeleting,
-			"removing policies, " + plural(t.leaving, "namespace") + " left"}, true, false}
+			"removing policies, " + countNamespaces(t.leaving) + " left"}, true, false}
 	case t.waiting > 0 && len(v.findings) > 0:
 		return is(metav1.ConditionFalse, v1alpha1.ReasonPreflightFailed,
-			fmt.Sprintf("nothing is written in %s yet: %s", plural(t.waiting, "namespace"), v.findings[0].Message))
+			fmt.Sprintf("nothing is written in %s yet: %s", countNamespaces(t.waiting), v.findings[0].Message))
 	case baseline.Spec.Mode == v1alpha1.ModeAudit && v.unseen == 0:
 		a := status.Audit
 		return is(metav1.ConditionUnknown, v1alpha1.ReasonAudit, fmt.Sprintf(
-			"nothing is enforced: mode Enforce would create %d, change %d and remove %d policies in %s", a.Create, a.Change, a.Remove, plural(int(a.Namespaces), "namespace")))
+			"nothing is enforced: mode Enforce would create %d, change %d and remove %d policies in %s", a.Create, a.Change, a.Remove, countNamespaces(int(a.Namespaces))))
 	case n.Conflicted > 0:
 		reason := v1alpha1.ReasonNameConflict
 		if !slices.ContainsFunc(status.Problems, func(p v1alpha1.Problem) bool { return p.Reason == reason }) {
@@ -282,8 +282,9 @@ func tallyOf(v view) tally {
 			t.refused++
 		}
 		for _, note := range s.Notes {
-			if note.Reason == v1alpha1.ReasonInvalidSpec {
-				t.invalid = note.Component + ": " + note.Message
+			// Of several the first by its words: namespaces come in any order, and a status that follows it is never still.
+			if said := note.Component + ": " + note.Message; note.Reason == v1alpha1.ReasonInvalidSpec && (t.invalid == "" || said < t.invalid) {
+				t.invalid = said
 			}
 		}
 	}
@@ -304,9 +305,9 @@ func judgeEffect(v view) condition {
 	}
 	switch {
 	case worst != nil:
-		return condition{metav1.ConditionFalse, worst.Reason, fmt.Sprintf("undone in %s; %s/%s: %s", plural(namespaces, "namespace"), worst.Namespace, worst.Policy, worst.Message)}
+		return condition{metav1.ConditionFalse, worst.Reason, fmt.Sprintf("undone in %s; %s/%s: %s", countNamespaces(namespaces), worst.Namespace, worst.Policy, worst.Message)}
 	case v.unseen > 0:
-		return condition{metav1.ConditionUnknown, v1alpha1.ReasonConverging, plural(int(v.unseen), "namespace") + " not looked at yet"}
+		return condition{metav1.ConditionUnknown, v1alpha1.ReasonConverging, countNamespaces(int(v.unseen)) + " not looked at yet"}
 	default:
 		return condition{metav1.ConditionTrue, v1alpha1.ReasonEffective, "no foreign policy undoes the baseline"}
 	}

@@ -13,16 +13,16 @@ type NetworkBaselineStatus struct {
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 	// namespaces counts namespaces by state.
 	// +optional
-	Namespaces NamespaceCounts `json:"namespaces,omitzero"`
+	Namespaces NamespaceCounts `json:"namespaces"`
 	// policies counts generated policies.
 	// +optional
-	Policies PolicyCounts `json:"policies,omitzero"`
+	Policies PolicyCounts `json:"policies"`
 	// audit counts what mode Enforce would do; absent in mode Enforce.
 	// +optional
 	Audit *AuditCounts `json:"audit,omitempty"`
 	// repairs counts the policies that were put right after somebody changed or deleted them.
 	// +optional
-	Repairs Repairs `json:"repairs,omitzero"`
+	Repairs Repairs `json:"repairs"`
 	// resolved is what discovery found, as far as the profile asks for it.
 	// +optional
 	Resolved *Resolved `json:"resolved,omitempty"`

@@ -52,11 +52,18 @@ func Undoings(profile *v1alpha1.Profile, foreign []*networkingv1.NetworkPolicy) 
 			}
 			if ports, open := openToEveryone(&p.Spec, d); open {
 				out = append(out, Undoing{p.Name, v1alpha1.ReasonOpenToEveryone, fmt.Sprintf(
-					"allows all %s of the pods it selects, %s: name the peers in its %s", strings.ToLower(string(d)), ports, ruleField(d))})
+					"allows %s everyone %s, although the baseline denies it by default: name the peers in the rule's %s, or delete the policy", inWords(d), ports, ruleField(d))})
 			}
 		}
 	}
 	return out
+}
+
+func inWords(d networkingv1.PolicyType) string {
+	if d == networkingv1.PolicyTypeIngress {
+		return "ingress from"
+	}
+	return "egress to"
 }
 
 func ruleField(d networkingv1.PolicyType) string {
@@ -109,41 +116,51 @@ func metadataReopened(block *v1alpha1.BlockMetadata, p *networkingv1.NetworkPoli
 		if onlyDNS(r.Ports) {
 			continue
 		}
-		if address, open := reaches(r.To, blocked); open {
+		if addresses := reached(r.To, blocked); len(addresses) > 0 {
 			return Undoing{p.Name, v1alpha1.ReasonMetadataReopened, fmt.Sprintf(
-				"allows egress to %s, a blocked metadata address, %s: add it to the except of the rule's ipBlock, or name the peers in its to",
-				address, portList(r.Ports))}, true
+				"allows egress to %s, which blockMetadata blocks, %s: leave that out, by an except of the rule's ipBlock or by naming other peers in its to",
+				joined(addresses), portList(r.Ports))}, true
 		}
 	}
 	return Undoing{}, false
 }
 
-// reaches returns a blocked range that the peers reach, if any. Selectors reach pods only.
-func reaches(to []networkingv1.NetworkPolicyPeer, blocked []netip.Prefix) (netip.Prefix, bool) {
-	if len(to) == 0 && len(blocked) > 0 {
-		return blocked[0], true
+// reached are the blocked addresses that the peers reach. Selectors reach pods only.
+func reached(to []networkingv1.NetworkPolicyPeer, blocked []netip.Prefix) []netip.Prefix {
+	if len(to) == 0 {
+		return blocked
 	}
+	var out []netip.Prefix
 	for _, peer := range to {
 		if peer.IPBlock == nil {
 			continue
 		}
 		for _, b := range blocked {
-			if inReach(peer.IPBlock, b) {
-				return b, true
+			if part, open := inReach(peer.IPBlock, b); open && !slices.Contains(out, part) {
+				out = append(out, part)
 			}
 		}
 	}
-	return netip.Prefix{}, false
+	return out
 }
 
-// inReach says whether anything of the blocked range is in the cidr and in none of its excepts.
-func inReach(block *networkingv1.IPBlock, blocked netip.Prefix) bool {
+func joined(prefixes []netip.Prefix) string {
+	var out []string
+	for _, p := range prefixes {
+		out = append(out, p.String())
+	}
+	return strings.Join(out, ", ")
+}
+
+// inReach says whether anything of the blocked range is in the cidr and in none of its excepts, and which part of it is
+// in the cidr.
+func inReach(block *networkingv1.IPBlock, blocked netip.Prefix) (shared netip.Prefix, open bool) {
 	cidr, err := netip.ParsePrefix(block.CIDR)
 	if err != nil || !cidr.Overlaps(blocked) {
-		return false
+		return shared, false
 	}
 	// Of two overlapping prefixes one contains the other: the smaller one is what they share.
-	shared := blocked
+	shared = blocked
 	if cidr.Bits() > blocked.Bits() {
 		shared = cidr.Masked()
 	}
@@ -153,8 +170,8 @@ func inReach(block *networkingv1.IPBlock, blocked netip.Prefix) bool {
 			except = append(except, prefix.Masked())
 		}
 	}
-	_, left := carve(shared, except)
-	return left
+	_, open = carve(shared, except)
+	return shared, open
 }
 
 // onlyDNS says whether a rule is limited to port 53. Three clouds and NodeLocal DNSCache resolve names at addresses

@@ -16,8 +16,10 @@ type Need struct {
 	Component, What string
 	// Peers of which at least one must match a pod. A need with a peer by address is met; one without any peer is not.
 	Peers []v1alpha1.Peer
-	// Instead is the field to write when the thing is elsewhere.
-	Instead string
+	// Instead is the field to write when the thing is elsewhere, and InPlaceOf what to take out then, if anything.
+	Instead, InPlaceOf string
+	// OnHost: the peers match the thing on the host network too.
+	OnHost bool
 }
 
 // Needs are what the profile relies on, in the order of its components: the resolvers, and every preset that is
@@ -25,9 +27,15 @@ type Need struct {
 func Needs(profile *v1alpha1.Profile, facts Facts) []Need {
 	var needs []Need
 	if dns := profile.AllowDNS; dns != nil {
-		need := Need{Component: "allowDNS", What: "the cluster's DNS", Instead: "allowDNS.resolvers"}
+		need := Need{Component: "allowDNS", What: "the cluster's DNS", Instead: "spec.profile.allowDNS.resolvers"}
 		for _, a := range (&scope{facts: facts}).resolvers(dns) {
-			need.Peers = append(need.Peers, a.Peers...)
+			for _, peer := range a.Peers {
+				// That a Service has an address doesn't mean that anything answers there: on GKE with Cloud DNS, say,
+				// kube-dns is left without pods. An address counts where a user has written it.
+				if peer.CIDR == "" || len(dns.Resolvers) > 0 {
+					need.Peers = append(need.Peers, peer)
+				}
+			}
 		}
 		needs = append(needs, need)
 	}
@@ -35,7 +43,8 @@ func Needs(profile *v1alpha1.Profile, facts Facts) []Need {
 		for _, name := range slices.Sorted(slices.Values(allow.Controllers)) {
 			needs = append(needs, Need{
 				Component: "allowIngressController", What: "ingress controller " + string(name),
-				Peers: ingressControllers[name].peers, Instead: "allowIngressController.from",
+				Peers: ingressControllers[name].peers, OnHost: ingressControllers[name].onHost,
+				Instead: "spec.profile.allowIngressController.from", InPlaceOf: string(name) + " in controllers",
 			})
 		}
 	}
@@ -43,12 +52,13 @@ func Needs(profile *v1alpha1.Profile, facts Facts) []Need {
 		for _, name := range slices.Sorted(slices.Values(allow.Stacks)) {
 			needs = append(needs, Need{
 				Component: "allowMonitoring", What: "monitoring stack " + string(name),
-				Peers: monitoringStacks[name].peers, Instead: "allowMonitoring.from",
+				Peers: monitoringStacks[name].peers, OnHost: monitoringStacks[name].onHost,
+				Instead: "spec.profile.allowMonitoring.from", InPlaceOf: string(name) + " in stacks",
 			})
 		}
 	}
 	if profile.AllowKubeAPIServer != nil {
-		need := Need{Component: "allowKubeAPIServer", What: "the Kubernetes API (Service default/kubernetes and its EndpointSlices)", Instead: "flows, with to: {cidr: …}"}
+		need := Need{Component: "allowKubeAPIServer", What: "the Kubernetes API (Service default/kubernetes and its EndpointSlices)", Instead: "spec.flows, with to: {cidr: …}", InPlaceOf: "allowKubeAPIServer"}
 		for _, a := range facts.KubeAPIServer {
 			need.Peers = append(need.Peers, a.Peers...)
 		}

@@ -279,9 +279,18 @@ func (b *planner) deny(d networkingv1.PolicyType) string {
 	return b.firstWanted(func(p *Policy) bool { return p.Isolates && isolatesAll(&p.Spec, d) })
 }
 
-// carrier is that deny or, where an obstacle keeps it away, whatever else of ours will isolate all pods.
+// carrier is that deny or, where an obstacle keeps it away, whatever else of ours will isolate all pods. While a policy
+// that isolates them is held in deletion, any other can do so for the time being.
 func (b *planner) carrier(d networkingv1.PolicyType) string {
-	return cmp.Or(b.deny(d), b.firstWanted(func(p *Policy) bool { return isolatesAll(&p.Spec, d) }))
+	held := false
+	for _, p := range b.live.Ours {
+		held = held || p.DeletionTimestamp != nil && isolatesAll(&p.Spec, d)
+	}
+	return cmp.Or(
+		b.deny(d),
+		b.firstWanted(func(p *Policy) bool { return isolatesAll(&p.Spec, d) }),
+		b.firstWanted(func(p *Policy) bool { return held && hasType(&p.Spec, d) }),
+	)
 }
 
 func (b *planner) firstWanted(matches func(*Policy) bool) string {

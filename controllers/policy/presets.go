@@ -3,12 +3,18 @@
 
 package policy
 
-import "github.com/netbaseline/netbaseline/api/v1alpha1"
+import (
+	"maps"
+	"slices"
+
+	"github.com/netbaseline/netbaseline/api/v1alpha1"
+)
 
 // preset is what a well-known name selects.
 type preset struct {
 	peers  []v1alpha1.Peer
 	source string // where the namespace and the labels are set
+	onHost bool   // the network lets the peers match on the host network, where selectors match nothing elsewhere
 }
 
 // Only what was read in the source or documentation of the controller is here; for everything else there is from.
@@ -41,6 +47,7 @@ var ingressControllers = map[v1alpha1.IngressController]preset{
 	},
 	v1alpha1.OpenShiftRouter: {
 		// By namespace label alone: with the host network strategy OpenShift gives this meaning to it as well.
+		onHost: true,
 		peers:  []v1alpha1.Peer{{NamespaceSelector: labelled("policy-group.network.openshift.io/ingress", ""), PodSelector: &v1alpha1.LabelSelector{}}},
 		source: "OpenShift documentation: Networking, network policy, allowing traffic from the ingress controller",
 	},
@@ -91,6 +98,36 @@ var DefaultDNS = []Allowance{{
 	Peers: []v1alpha1.Peer{pods("kube-system", "k8s-app", "kube-dns")},
 	Ports: dnsPorts,
 }}
+
+// Known is a row of the tables that the profile rests on, for those who document or check them.
+type Known struct {
+	Name   string
+	Peers  []v1alpha1.Peer
+	Source string
+}
+
+// IngressControllers are the presets of allowIngressController, by name.
+func IngressControllers() []Known { return knownPresets(ingressControllers) }
+
+// MonitoringStacks are the presets of allowMonitoring, by name.
+func MonitoringStacks() []Known { return knownPresets(monitoringStacks) }
+
+// MetadataEndpoints are the ranges that blockMetadata blocks.
+func MetadataEndpoints() []Known {
+	var out []Known
+	for _, e := range metadataEndpoints {
+		out = append(out, Known{e.prefix, []v1alpha1.Peer{{CIDR: v1alpha1.CIDR(e.prefix)}}, e.source})
+	}
+	return out
+}
+
+func knownPresets[N ~string](table map[N]preset) []Known {
+	var out []Known
+	for _, name := range slices.Sorted(maps.Keys(table)) {
+		out = append(out, Known{string(name), table[name].peers, table[name].source})
+	}
+	return out
+}
 
 // pods of one namespace, found by the label that the API server forces upon every namespace and no tenant can set
 // otherwise (KEP-2161).
