@@ -46,6 +46,13 @@ test: ## Everything that CI runs: verify, vet, lint and all tests, with a summar
 test-go: ## Only the Go tests, against a real API server. TESTFLAGS='-run X -v', say, or '-race' where cgo is.
 	@assets=$$(hack/controlplane/assets.sh) && KUBEBUILDER_ASSETS="$$assets" go test $(TESTFLAGS) ./...
 
+# -count=1: Go's test cache does not see that the samples and docs/profile.md change, which lie outside of that module.
+.PHONY: conformance
+conformance: ## Ask two independent evaluators what the profile, the samples and random baselines allow.
+	go -C hack/conformance mod tidy -diff
+	go -C hack/conformance vet ./...
+	go -C hack/conformance test -count=1 ./...
+
 .PHONY: fuzz
 fuzz: ## Fuzz each fuzz test for FUZZTIME.
 	@hack/fuzz.sh $(FUZZTIME)

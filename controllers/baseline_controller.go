@@ -205,6 +205,7 @@ func (r *BaselineReconciler) view(ctx context.Context, baseline *v1alpha1.Networ
 			}
 		case selector.Select(ns.Name, ns.Labels) == policy.Protected:
 			v.protected++
+			v.leftAlone = append(v.leftAlone, ns.Name)
 		default:
 			selected = append(selected, ns)
 			if looked && !s.Leaving {

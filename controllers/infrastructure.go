@@ -26,6 +26,7 @@ import (
 // this is rare, and paged.
 const (
 	infrastructureInterval = time.Hour
+	infrastructureRetry    = time.Minute
 	infrastructurePage     = 20
 )
 
@@ -53,6 +54,7 @@ func (f *infrastructure) refresh(ctx context.Context, now time.Time) error {
 		f.services(ctx, backs, schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinitionList"}, "CRD conversion", "spec", "conversion", "webhook", "clientConfig", "service", "namespace"))
 	if err != nil {
 		maps.Copy(backs, f.backs)
+		f.again = now.Add(infrastructureRetry)
 	}
 	f.backs = backs
 	return err
@@ -108,7 +110,7 @@ func (f *infrastructure) warnings(b *v1alpha1.NetworkBaseline, selected []*metav
 	var out []v1alpha1.Problem
 	warn := func(namespace, why string) {
 		out = append(out, v1alpha1.Problem{Namespace: namespace, Reason: v1alpha1.ReasonInfrastructure,
-			Message: fmt.Sprintf("the baseline governs this namespace, which %s: name it in excludedNamespaces unless that is meant", why)})
+			Message: fmt.Sprintf("the baseline governs this namespace, which %s: name it in spec.excludedNamespaces unless that is meant", why)})
 	}
 	var peers []labels.Selector
 	for _, peer := range policy.InfrastructurePeers(&b.Spec.Profile) {
@@ -119,7 +121,7 @@ func (f *infrastructure) warnings(b *v1alpha1.NetworkBaseline, selected []*metav
 	for _, ns := range selected {
 		switch backed := f.backs[ns.Name]; {
 		case backed != "":
-			warn(ns.Name, "the API server calls into for "+backed)
+			warn(ns.Name, "the API server calls into for "+backed+", from addresses that no selector matches")
 		case slices.ContainsFunc(peers, func(s labels.Selector) bool { return s.Matches(labels.Set(ns.Labels)) }):
 			warn(ns.Name, "the profile names as that of its ingress controller or monitoring stack")
 		}

@@ -90,7 +90,7 @@ func (p *preflight) look(ctx context.Context, need policy.Need) (*finding, error
 		}
 		if len(pods) > 0 {
 			return &finding{v1alpha1.ReasonHostNetwork, fmt.Sprintf(
-				"%s: %s runs on the host network (pod %s/%s), where no selector matches it. Write the addresses of its nodes, which kubectl get nodes -o wide shows: %s, with 192.0.2.0/24 for theirs.",
+				"%s: %s runs on the host network (pod %s/%s), where no selector matches it. Write the addresses of its nodes (kubectl get nodes -o wide): %s, say.",
 				need.Component, need.What, pods[0].Namespace, pods[0].Name, inPlace(need, "{cidr: 192.0.2.0/24}"))}, nil
 		}
 	}

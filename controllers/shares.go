@@ -54,6 +54,7 @@ func shareOf(b *v1alpha1.NetworkBaseline, namespace string, rendered *policy.Ren
 		problem := v1alpha1.Problem{Namespace: namespace, Reason: note.Reason, Message: note.Component + ": " + note.Message}
 		switch note.Reason {
 		case v1alpha1.ReasonWithheld:
+			problem.Policy = policy.Restricting(b.Spec.Profile.BlockMetadata, live.Foreign)
 			out.Undone = append(out.Undone, problem)
 		case v1alpha1.ReasonNameConflict:
 			out.Problems = append(out.Problems, problem)

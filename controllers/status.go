@@ -31,6 +31,7 @@ type view struct {
 	shares    []share // of the namespaces that count
 	unseen    int32   // selected namespaces that were not looked at since the spec changed
 	protected int32
+	leftAlone []string // the names of those that are protected
 	repairs   repairs
 	invalid   error // why the spec cannot be followed
 	checked   bool  // a preflight of this generation was made
@@ -236,7 +237,8 @@ func judge(status *v1alpha1.NetworkBaselineStatus, baseline *v1alpha1.NetworkBas
 	case t.invalid != "":
 		return verdict{condition{metav1.ConditionFalse, v1alpha1.ReasonInvalidSpec, t.invalid}, false, true}
 	case t.refused > 0:
-		return is(metav1.ConditionFalse, v1alpha1.ReasonWriteRefused, progress+"; "+first(status.Problems, v1alpha1.ReasonWriteRefused))
+		refused := first(status.Problems, v1alpha1.ReasonWriteRefused)
+		return is(metav1.ConditionFalse, v1alpha1.ReasonWriteRefused, progress+"; "+refused+remedy(refused))
 	case baseline.DeletionTimestamp != nil:
 		return verdict{condition{metav1.ConditionUnknown, v1alpha1.ReasonDeleting,
 			"removing policies, " + countNamespaces(t.leaving) + " left"}, true, false}
@@ -255,10 +257,12 @@ func judge(status *v1alpha1.NetworkBaselineStatus, baseline *v1alpha1.NetworkBas
 		return is(metav1.ConditionFalse, reason, progress+"; "+first(status.Problems, reason))
 	case n.Pending > 0 || t.leaving > 0:
 		return verdict{condition{metav1.ConditionUnknown, v1alpha1.ReasonConverging, progress}, true, false}
+	case n.Selected == 0 && len(v.leftAlone) > 0:
+		return is(metav1.ConditionTrue, v1alpha1.ReasonNoNamespacesSelected, "namespaceSelector matches nothing else, so there is nothing to do"+leftAlone(v.leftAlone))
 	case n.Selected == 0:
 		return is(metav1.ConditionTrue, v1alpha1.ReasonNoNamespacesSelected, "no namespace matches namespaceSelector, so there is nothing to do")
 	default:
-		return is(metav1.ConditionTrue, v1alpha1.ReasonInSync, progress)
+		return is(metav1.ConditionTrue, v1alpha1.ReasonInSync, progress+leftAlone(v.leftAlone))
 	}
 }
 

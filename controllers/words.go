@@ -5,6 +5,7 @@ package controllers
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -87,4 +88,31 @@ func yamlString(value string) string {
 		return value
 	}
 	return strconv.Quote(value)
+}
+
+// leftAlone tells of protected namespaces that a baseline matches: some by name, all by number.
+func leftAlone(names []string) string {
+	const named = 3
+	if len(names) == 0 {
+		return ""
+	}
+	sorted := slices.Sorted(slices.Values(names))
+	list := strings.Join(sorted[:min(len(sorted), named)], ", ")
+	if more := len(sorted) - named; more > 0 {
+		list += fmt.Sprintf(" and %d more", more)
+	}
+	return fmt.Sprintf("; protected and left alone: %s (to govern one, name it in spec.includedProtectedNamespaces)", list)
+}
+
+// remedy is what helps against a refusal, as far as the API server's words tell what it was.
+func remedy(refusal string) string {
+	switch {
+	case strings.Contains(refusal, "exceeded quota"):
+		return "; raise the quota, or name the namespace in spec.excludedNamespaces. It is tried again by itself"
+	case strings.Contains(refusal, "webhook"), strings.Contains(refusal, "ValidatingAdmissionPolicy"):
+		return "; let whoever refuses admit the user that the operator runs as. It is tried again by itself"
+	case strings.Contains(refusal, " cannot "):
+		return "; give the operator that right: config/rbac/role.yaml has them all. It is tried again by itself"
+	}
+	return ""
 }

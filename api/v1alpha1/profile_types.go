@@ -58,8 +58,8 @@ type AllowDNS struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	Resolvers []Peer `json:"resolvers,omitempty"`
-	// ports replace the default, which is 53 over UDP and TCP, and whatever the resolver's pods listen on. A policy
-	// sees the port of the pod, not of its Service.
+	// ports of the resolvers' pods, or of the named resolvers. They replace 53 over UDP and TCP and whatever the pods
+	// are found to listen on: a policy sees the port of the pod, not of its Service.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1

@@ -47,7 +47,7 @@ func Discover(services []corev1.Service, slicesOf []discoveryv1.EndpointSlice) p
 		case isNodeLocal(service):
 			nodeLocal = true
 		case isDNS(service):
-			out.DNS = append(out.DNS, policy.Allowance{Peers: []v1alpha1.Peer{podsOf(service)}, Ports: podPorts(service, slicesOf)})
+			out.DNS = append(out.DNS, policy.Allowance{Peers: []v1alpha1.Peer{podsIn(service.Namespace, service.Spec.Selector)}, Ports: podPorts(service, slicesOf)})
 			clusterIPs = append(clusterIPs, addresses(service.Spec.ClusterIPs)...)
 		}
 	}
@@ -59,7 +59,10 @@ func Discover(services []corev1.Service, slicesOf []discoveryv1.EndpointSlice) p
 		out.DNS = append(out.DNS, policy.Allowance{Peers: clusterIPs, Ports: bothProtocols(dnsPort)})
 	}
 	if nodeLocal {
-		out.DNS = append(out.DNS, policy.Allowance{Peers: addresses([]string{nodeLocalDNS}), Ports: bothProtocols(dnsPort)})
+		out.DNS = append(out.DNS,
+			policy.Allowance{Peers: addresses([]string{nodeLocalDNS}), Ports: bothProtocols(dnsPort)},
+			// Cilium's local redirect policy leads to the cache's pods instead (cilium/cilium-cli#995).
+			policy.Allowance{Peers: []v1alpha1.Peer{podsIn("kube-system", map[string]string{"k8s-app": "node-local-dns"})}, Ports: bothProtocols(dnsPort)})
 	}
 	return out
 }
@@ -81,14 +84,14 @@ func isNodeLocal(s *corev1.Service) bool {
 	return s.Namespace == "kube-system" && (s.Name == "kube-dns-upstream" || s.Name == "node-local-dns")
 }
 
-// podsOf are the pods behind a Service, by its own selector.
-func podsOf(s *corev1.Service) v1alpha1.Peer {
+// podsIn are the pods of a namespace with these labels: the selector of a Service, say.
+func podsIn(namespace string, selector map[string]string) v1alpha1.Peer {
 	pods := &v1alpha1.LabelSelector{MatchLabels: map[string]v1alpha1.LabelValue{}}
-	for k, v := range s.Spec.Selector {
+	for k, v := range selector {
 		pods.MatchLabels[k] = v1alpha1.LabelValue(v)
 	}
 	return v1alpha1.Peer{
-		NamespaceSelector: &v1alpha1.LabelSelector{MatchLabels: map[string]v1alpha1.LabelValue{corev1.LabelMetadataName: v1alpha1.LabelValue(s.Namespace)}},
+		NamespaceSelector: &v1alpha1.LabelSelector{MatchLabels: map[string]v1alpha1.LabelValue{corev1.LabelMetadataName: v1alpha1.LabelValue(namespace)}},
 		PodSelector:       pods,
 	}
 }

@@ -29,6 +29,19 @@ func RestrictedEgress(policies []*networkingv1.NetworkPolicy) []metav1.LabelSele
 	return out
 }
 
+// Restricting names the first of somebody else's policies that restricts egress of pods which the block is for.
+func Restricting(block *v1alpha1.BlockMetadata, foreign []*networkingv1.NetworkPolicy) string {
+	selector := block.PodSelector.Meta()
+	for _, p := range foreign {
+		for _, other := range RestrictedEgress([]*networkingv1.NetworkPolicy{p}) {
+			if !disjoint(&selector, &other) {
+				return p.Name
+			}
+		}
+	}
+	return ""
+}
+
 func allowsAllEgress(r networkingv1.NetworkPolicyEgressRule) bool {
 	return len(r.To) == 0 && len(r.Ports) == 0
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/netbaseline/netbaseline/api/v1alpha1"
 )
 
-var gapCases = flag.Int("gap.cases", 5000, "how many random cases TestNoGap plays")
+var gapCases = flag.Int("gap.cases", 4000, "how many random cases TestNoGap plays")
 
 // TestNoGap is guarantee 1 of the design over random histories of a namespace: baselines come, change and go, plans
 // are cut short anywhere, policies are tampered with in between, and somebody else's policies are in the way. In every
@@ -197,7 +197,7 @@ func TestNoGapIsChecked(t *testing.T) {
 	full := func() *cluster {
 		c := empty()
 		for _, p := range desired.Policies {
-			c.put(p.NetworkPolicy.DeepCopy())
+			c.put(p.DeepCopy())
 		}
 		return c
 	}

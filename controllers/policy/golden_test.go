@@ -68,7 +68,7 @@ func readBaselines(t *testing.T, file string) []*v1alpha1.NetworkBaseline {
 		t.Fatal(err)
 	}
 	var out []*v1alpha1.NetworkBaseline
-	for _, text := range strings.Split(string(data), "\n---\n") {
+	for text := range strings.SplitSeq(string(data), "\n---\n") {
 		b := &v1alpha1.NetworkBaseline{}
 		if err := yaml.UnmarshalStrict([]byte(text), b); err != nil {
 			t.Fatalf("%s: %v", file, err)

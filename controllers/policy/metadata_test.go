@@ -14,7 +14,7 @@ import (
 
 func prefixes(text string) []netip.Prefix {
 	var out []netip.Prefix
-	for _, p := range strings.Fields(text) {
+	for p := range strings.FieldsSeq(text) {
 		out = append(out, netip.MustParsePrefix(p))
 	}
 	return out
@@ -138,15 +138,17 @@ func lastOf(p netip.Prefix) netip.Addr {
 	return last
 }
 
-const blockedByDefault = "100.100.100.200/32 168.63.129.16/32 169.254.0.0/16 192.0.0.192/32 " +
-	"fd00:42::42/128 fd00:c1::a9fe:a9fe/128 fd00:100::100:200/128 fd00:ec2::23/128 fd00:ec2::254/128 " +
-	"fd00:a9fe:a9fe::1/128 fd20:ce::254/128 fe80::a9fe:a9fe/128"
+const (
+	blockedIPv4 = "100.100.100.200/32 168.63.129.16/32 169.254.0.0/16 192.0.0.192/32"
+	blockedIPv6 = "fd00:42::42/128 fd00:c1::a9fe:a9fe/128 fd00:100::100:200/128 fd00:ec2::23/128 fd00:ec2::254/128 " +
+		"fd00:a9fe:a9fe::1/128 fd20:ce::254/128 fe80::a9fe:a9fe/128"
+	blockedByDefault = blockedIPv4 + " " + blockedIPv6
+)
 
 func TestBlockedPrefixes(t *testing.T) {
 	block := func(cidrs ...v1alpha1.CIDR) *v1alpha1.BlockMetadata {
 		return &v1alpha1.BlockMetadata{AdditionalCIDRs: cidrs}
 	}
-	ipv6 := blockedByDefault[strings.Index(blockedByDefault, "fd00"):]
 	for _, tc := range []struct {
 		name   string
 		blocks []*v1alpha1.BlockMetadata
@@ -158,11 +160,11 @@ func TestBlockedPrefixes(t *testing.T) {
 		{"contained", []*v1alpha1.BlockMetadata{block("169.254.169.254/32", "fd00:ec2::254/128")}, blockedByDefault},
 		{"equal", []*v1alpha1.BlockMetadata{block("169.254.0.0/16")}, blockedByDefault},
 		{"more", []*v1alpha1.BlockMetadata{block("10.0.0.53/32")}, "10.0.0.53/32 " + blockedByDefault},
-		{"wider", []*v1alpha1.BlockMetadata{block("128.0.0.0/1")}, "100.100.100.200/32 128.0.0.0/1 " + ipv6},
-		{"wider, IPv6", []*v1alpha1.BlockMetadata{block("fd00::/8")}, blockedByDefault[:strings.Index(blockedByDefault, " fd00")] + " fd00::/8 fe80::a9fe:a9fe/128"},
+		{"wider", []*v1alpha1.BlockMetadata{block("128.0.0.0/1")}, "100.100.100.200/32 128.0.0.0/1 " + blockedIPv6},
+		{"wider, IPv6", []*v1alpha1.BlockMetadata{block("fd00::/8")}, blockedIPv4 + " fd00::/8 fe80::a9fe:a9fe/128"},
 		{"of two blocks, made one", []*v1alpha1.BlockMetadata{block("10.0.0.0/9"), block("10.128.0.0/9")}, "10.0.0.0/8 " + blockedByDefault},
 		{"host bits, which the schema refuses", []*v1alpha1.BlockMetadata{block("10.1.2.3/8")}, "10.0.0.0/8 " + blockedByDefault},
-		{"all of IPv4 in halves", []*v1alpha1.BlockMetadata{block("0.0.0.0/1", "128.0.0.0/1")}, "0.0.0.0/0 " + ipv6},
+		{"all of IPv4 in halves", []*v1alpha1.BlockMetadata{block("0.0.0.0/1", "128.0.0.0/1")}, "0.0.0.0/0 " + blockedIPv6},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if got := texts(blockedPrefixes(tc.blocks)); got != tc.want {

@@ -216,7 +216,6 @@ func (b *planner) carry() {
 	}
 	for _, name := range carriers {
 		b.before[name] = b.passingForm(name, arriving, leaving)
-		delete(b.spread, name)
 	}
 }
 
@@ -279,18 +278,18 @@ func (b *planner) deny(d networkingv1.PolicyType) string {
 	return b.firstWanted(func(p *Policy) bool { return p.Isolates && isolatesAll(&p.Spec, d) })
 }
 
-// carrier is that deny or, where an obstacle keeps it away, whatever else of ours will isolate all pods. While a policy
-// that isolates them is held in deletion, any other can do so for the time being.
+// carrier is that deny. While a policy that isolates all pods is held in deletion, and the deny cannot be written,
+// any other can stand in for the time being.
 func (b *planner) carrier(d networkingv1.PolicyType) string {
-	held := false
-	for _, p := range b.live.Ours {
-		held = held || p.DeletionTimestamp != nil && isolatesAll(&p.Spec, d)
+	if name := b.deny(d); name != "" {
+		return name
 	}
-	return cmp.Or(
-		b.deny(d),
-		b.firstWanted(func(p *Policy) bool { return isolatesAll(&p.Spec, d) }),
-		b.firstWanted(func(p *Policy) bool { return held && hasType(&p.Spec, d) }),
-	)
+	for _, p := range b.live.Ours {
+		if p.DeletionTimestamp != nil && isolatesAll(&p.Spec, d) {
+			return b.firstWanted(func(p *Policy) bool { return hasType(&p.Spec, d) })
+		}
+	}
+	return ""
 }
 
 func (b *planner) firstWanted(matches func(*Policy) bool) string {

@@ -163,7 +163,7 @@ func TestPlanRepairsWithOneWrite(t *testing.T) {
 		"podSelector narrowed": func(p *networkingv1.NetworkPolicy) {
 			p.Spec.PodSelector = *metav1.SetAsLabelSelector(map[string]string{"app": "web"})
 		},
-		"policyTypes added":    func(p *networkingv1.NetworkPolicy) { p.Spec.PolicyTypes = directions[:] },
+		"policyTypes added":    func(p *networkingv1.NetworkPolicy) { p.Spec.PolicyTypes = directions },
 		"policyTypes cut":      func(p *networkingv1.NetworkPolicy) { p.Spec.PolicyTypes = p.Spec.PolicyTypes[:1] },
 		"labels gone":          func(p *networkingv1.NetworkPolicy) { p.Labels = nil },
 		"the owner gone":       func(p *networkingv1.NetworkPolicy) { p.OwnerReferences = nil },

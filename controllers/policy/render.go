@@ -180,14 +180,17 @@ func (s *scope) resolvers(dns *v1alpha1.AllowDNS) []Allowance {
 	if len(dns.Resolvers) == 0 && len(dns.Ports) == 0 {
 		return found
 	}
-	var out []Allowance
 	if len(dns.Resolvers) > 0 {
-		out = []Allowance{{Peers: dns.Resolvers, Ports: dnsPorts}}
-	} else {
-		out = slices.Clone(found)
+		ports := dns.Ports
+		if len(ports) == 0 {
+			ports = dnsPorts
+		}
+		return []Allowance{{Peers: dns.Resolvers, Ports: ports}}
 	}
-	if len(dns.Ports) > 0 {
-		for i := range out {
+	// The ports that a user names are those of the pods. Discovered addresses are a Service's or a node's, on 53.
+	out := slices.Clone(found)
+	for i := range out {
+		if !slices.ContainsFunc(out[i].Peers, func(p v1alpha1.Peer) bool { return p.CIDR != "" }) {
 			out[i].Ports = dns.Ports
 		}
 	}

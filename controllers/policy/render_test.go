@@ -164,7 +164,7 @@ func TestResolvers(t *testing.T) {
 		{"what the cluster runs, beside a block", `profile: {defaultDeny: {}, allowDNS: {}, blockMetadata: {}}`, nodeLocal, "a-allow-dns",
 			dns + " UDP/8053; 169.254.20.10/32 UDP/53 TCP/53; 10.96.0.10/32 UDP/53 TCP/53"},
 		{"other ports", `profile: {defaultDeny: {}, allowDNS: {ports: [{port: 5353}]}}`, nodeLocal, "a-allow-dns",
-			dns + " TCP/5353; 169.254.20.10/32 TCP/5353; 10.96.0.10/32 TCP/5353"},
+			dns + " TCP/5353; 169.254.20.10/32 UDP/53 TCP/53; 10.96.0.10/32 UDP/53 TCP/53"},
 		{"other resolvers", `profile: {defaultDeny: {}, allowDNS: {resolvers: [{cidr: 192.0.2.53/32}]}}`, nodeLocal, "a-allow-dns", "192.0.2.53/32 UDP/53 TCP/53"},
 		{"both", `profile: {defaultDeny: {}, allowDNS: {resolvers: [{cidr: 192.0.2.53/32}], ports: [{port: 5353}]}}`, nodeLocal, "a-allow-dns", "192.0.2.53/32 TCP/5353"},
 		{"in the block: nothing inside", `profile: {blockMetadata: {}}`, Facts{}, "a-block-metadata", ""},
