@@ -38,6 +38,7 @@ type flags struct {
 	probeAddress   string
 	pprofAddress   string
 	leaderElect    bool
+	leaderElectIn  string
 	protected      string
 	workers        int
 	log            zap.Options
@@ -70,6 +71,7 @@ func parse(args []string) (*flags, error) {
 	set.StringVar(&f.probeAddress, "health-probe-bind-address", "0", "Address of /healthz and /readyz, :8081 say; 0 disables them.")
 	set.StringVar(&f.pprofAddress, "pprof-bind-address", "0", "Address of the profiler, 127.0.0.1:6060 say; 0 disables it.")
 	set.BoolVar(&f.leaderElect, "leader-elect", false, "Let one replica at a time do the work.")
+	set.StringVar(&f.leaderElectIn, "leader-election-namespace", "", "Namespace of the replicas' Lease; in a cluster it is their own.")
 	set.StringVar(&f.protected, "protected-namespaces", strings.Join(policy.DefaultProtection, ","),
 		"Namespaces, or patterns such as openshift-*, that a baseline governs only when it names them in includedProtectedNamespaces. The operator's own is always among them.")
 	set.IntVar(&f.workers, "workers", 8, "Number of namespaces that converge at the same time.")
@@ -107,6 +109,7 @@ func manage(ctx context.Context, f *flags) error {
 		HealthProbeBindAddress:        f.probeAddress,
 		PprofBindAddress:              f.pprofAddress,
 		LeaderElection:                f.leaderElect,
+		LeaderElectionNamespace:       f.leaderElectIn,
 		LeaderElectionID:              "netbaseline.io",
 		LeaderElectionReleaseOnCancel: true, // main returns right after Start
 		GracefulShutdownTimeout:       &graceful,

@@ -11,6 +11,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -223,7 +224,9 @@ func (r *BaselineReconciler) view(ctx context.Context, baseline *v1alpha1.Networ
 // hold says whether to wait for namespaces that were not looked at yet instead of writing that they are pending: the
 // status that is there was true, and most likely still is.
 func (r *BaselineReconciler) hold(baseline *v1alpha1.NetworkBaseline, v view) bool {
-	if v.unseen == 0 || baseline.Status.ObservedGeneration != baseline.Generation {
+	// A rollout under way is told as it goes.
+	underway := meta.IsStatusConditionTrue(baseline.Status.Conditions, v1alpha1.ConditionReconciling)
+	if v.unseen == 0 || baseline.Status.ObservedGeneration != baseline.Generation || underway {
 		delete(r.held, baseline.UID)
 		return false
 	}

@@ -96,6 +96,9 @@ func checkPolicy(p *Policy, denied map[networkingv1.PolicyType]bool) error {
 	if p.Namespace != "" || len(p.OwnerReferences) != 1 || p.OwnerReferences[0].Name != p.Baseline || p.Labels["netbaseline.io/baseline"] != p.Baseline {
 		return fmt.Errorf("metadata: %s", compact(p.ObjectMeta))
 	}
+	if deny := p.Name == p.Baseline+"-default-deny" || p.Name == p.Baseline+"-block-metadata"; p.Isolates != deny {
+		return fmt.Errorf("isolates: %v", p.Isolates)
+	}
 	spec := &p.Spec
 	types := spec.PolicyTypes
 	rules := len(spec.Ingress) + len(spec.Egress)

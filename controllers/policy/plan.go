@@ -84,7 +84,8 @@ var directions = []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, netwo
 // all pods are isolated before and after, creates, then updates, then deletes are safe: each create only allows more.
 // When isolation comes or goes, or several updates could each take what another gives, one policy that selects all
 // pods, the carrier, is written first with all the rules of that direction, and its final form, or its deletion, is
-// the last write.
+// the last write. Where no policy of ours isolates all pods, because somebody narrowed or deleted the one that did,
+// each that changes or goes carries the rules of all.
 func NewPlan(desired *Rendered, live Live) *Plan {
 	b := &planner{plan: &Plan{}, live: live, want: map[string]*Policy{}}
 	b.sortOut(desired)
@@ -219,8 +220,7 @@ func (b *planner) carry() {
 	}
 }
 
-// spreadRules lets every policy that changes or goes carry the rules of all, for the pods that it selects. No policy
-// can carry for it, because none of ours isolates all pods: somebody narrowed or deleted the one that did.
+// spreadRules lets every policy that changes or goes carry the rules of all, for the pods that it selects.
 func (b *planner) spreadRules(d networkingv1.PolicyType) {
 	all := specs(b.live.Ours, d)
 	for _, s := range slices.Concat(b.updates, b.deletes) {
@@ -348,8 +348,8 @@ func (s Step) touches(d networkingv1.PolicyType) bool {
 	return s.Want != nil && hasType(&s.Want.Spec, d) || s.Live != nil && hasType(&s.Live.Spec, d)
 }
 
-// phases puts the steps in order: carriers, creates, updates, denies in their final form, deletes, and last the
-// carriers that leave. A deny is final before anything is deleted, so that pods stay isolated by it meanwhile.
+// phases puts the steps in order: whatever carries, creates, updates, denies in their final form, deletes, and last
+// the carriers that leave. A deny is final before anything is deleted, so that pods stay isolated by it meanwhile.
 func (b *planner) phases() [][]Step {
 	var spread, first, creates, updates, final, allows, denies, leaving, gone []Step
 	for _, s := range b.creates {

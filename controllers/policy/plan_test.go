@@ -11,6 +11,7 @@ import (
 
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/netbaseline/netbaseline/api/v1alpha1"
 )
@@ -229,5 +230,29 @@ func TestPlanSteps(t *testing.T) {
 	retained := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{v1alpha1.BaselineLabel: "a"}}}
 	if got := BaselineOf(retained); got != "a" {
 		t.Errorf("BaselineOf a policy without owner = %q", got)
+	}
+}
+
+// What is rendered is shared by namespaces: a form that carries is a copy, even where a list has room for more.
+func TestCarryingLeavesRenderedAlone(t *testing.T) {
+	rule := func(port int32) networkingv1.NetworkPolicyIngressRule {
+		p := intstr.FromInt32(port)
+		return networkingv1.NetworkPolicyIngressRule{Ports: []networkingv1.NetworkPolicyPort{{Port: &p}}}
+	}
+	spec := func(port int32) []*networkingv1.NetworkPolicySpec {
+		return []*networkingv1.NetworkPolicySpec{{Ingress: []networkingv1.NetworkPolicyIngressRule{rule(port), rule(port)}}}
+	}
+	shared := &networkingv1.NetworkPolicy{}
+	shared.Spec.Ingress = append(make([]networkingv1.NetworkPolicyIngressRule, 0, 8), rule(1))
+	first := withRules(shared, networkingv1.PolicyTypeIngress, spec(2))
+	second := withRules(shared, networkingv1.PolicyTypeIngress, spec(3))
+	want := []networkingv1.NetworkPolicyIngressRule{rule(1), rule(2)} // each rule once
+	if compact(first.Spec.Ingress) != compact(want) || len(second.Spec.Ingress) != 2 || len(shared.Spec.Ingress) != 1 {
+		t.Errorf("got %s, %s and %s", compact(first.Spec.Ingress), compact(second.Spec.Ingress), compact(shared.Spec.Ingress))
+	}
+	narrowed := &networkingv1.NetworkPolicy{Spec: *parseSpec(t, `{podSelector: {matchLabels: {app: web}}, policyTypes: [Egress]}`)}
+	told := compact(narrowed)
+	if got := compact(isolating(narrowed, networkingv1.PolicyTypeIngress).Spec); got != `{"podSelector":{},"policyTypes":["Ingress","Egress"]}` || compact(narrowed) != told {
+		t.Errorf("got %s from %s", got, compact(narrowed))
 	}
 }

@@ -59,6 +59,8 @@ func TestRenderNames(t *testing.T) {
 			"a-allow-dns a-default-deny b-allow-dns b-default-deny", ""},
 		{"peers that except themselves away", `profile: {defaultDeny: {}, allowMonitoring: {from: [{cidr: 10.0.0.0/8, except: [10.0.0.0/9, 10.128.0.0/9]}]}}`, "",
 			"a-default-deny", "a/allow-monitoring:InvalidSpec"},
+		{"a flow to nowhere but metadata, on a port", `{profile: {defaultDeny: {}, blockMetadata: {}}, flows: [{name: f, from: {podSelector: {}}, to: {cidr: 169.254.169.254/32}, ports: [{port: 80}]}]}`, "",
+			"a-default-deny", "a/flow-f:InvalidSpec"},
 		{"a flow to nowhere but metadata", `{profile: {defaultDeny: {}, blockMetadata: {}}, flows: [{name: f, from: {podSelector: {}}, to: {cidr: 169.254.169.254/32}}]}`, "",
 			"a-default-deny", "a/flow-f:InvalidSpec"},
 	} {
@@ -230,5 +232,19 @@ func TestRenderedIsItsOwn(t *testing.T) {
 	}
 	if nothing := Render(Input{}); len(nothing.Policies)+len(nothing.Notes) > 0 {
 		t.Errorf("no baseline renders %s", compact(nothing))
+	}
+}
+
+// The schema refuses these; should it ever not, what is rendered must be canonical, and must never mean everyone.
+func TestRangesThatTheSchemaRefuses(t *testing.T) {
+	for _, tc := range []struct{ from, want string }{
+		{`[{cidr: 10.1.2.3/8, except: [10.9.9.9/16]}]`, `[{"from":[{"ipBlock":{"cidr":"10.0.0.0/8","except":["10.9.0.0/16"]}}]}]`},
+		{`[{cidr: everyone}, {cidr: 192.0.2.0/24}]`, `[{"from":[{"ipBlock":{"cidr":"192.0.2.0/24"}}]}]`},
+		{`[{cidr: everyone}]`, ``},
+	} {
+		p := rendered(t, `profile: {defaultDeny: {}, allowMonitoring: {from: `+tc.from+`}}`, "").find("a-allow-monitoring")
+		if p == nil && tc.want != "" || p != nil && compact(p.Spec.Ingress) != tc.want {
+			t.Errorf("%s: got %s, want %s", tc.from, compact(p), tc.want)
+		}
 	}
 }

@@ -63,14 +63,20 @@ func Start(o Options) (*Cluster, error) {
 }
 
 func (c *Cluster) start(o Options) (err error) {
+	if c.dir, err = os.MkdirTemp("", "netbaseline-cluster-"); err != nil {
+		return err
+	}
+	// A folder of ours: envtest removes its own when the API server stops, and then it cannot be started again.
+	certs := filepath.Join(c.dir, "apiserver")
+	if err := os.Mkdir(certs, 0o700); err != nil {
+		return err
+	}
+	c.env.ControlPlane.GetAPIServer().CertDir = certs
 	if c.Config, err = c.env.Start(); err != nil {
 		return fmt.Errorf("starting etcd and kube-apiserver: %w", err)
 	}
 	// Only the API server itself should limit the tests.
 	c.Config.QPS = -1
-	if c.dir, err = os.MkdirTemp("", "netbaseline-cluster-"); err != nil {
-		return err
-	}
 	c.Kubeconfig, err = c.AddUser("admin", "system:masters")
 	if err != nil {
 		return err
