@@ -53,6 +53,22 @@ conformance: ## Ask two independent evaluators what the profile, the samples and
 	go -C hack/conformance vet ./...
 	go -C hack/conformance test -count=1 ./...
 
+.PHONY: test-chaos
+test-chaos: CHAOS = .
+test-chaos: export CHAOS_SECONDS ?= 600
+test-chaos: chaos ## Kill, cut, refuse and restart for CHAOS_SECONDS. CHAOS_SEED, which a failure prints, reproduces it.
+
+# What of it runs in every `make test`: all but the leader that is killed, whose lease takes its time.
+.PHONY: test-chaos-short
+test-chaos-short: CHAOS = Killed.*Write|Refused|Faults|LeaderChange|Random
+test-chaos-short: export CHAOS_SECONDS ?= 10
+test-chaos-short: chaos
+
+.PHONY: chaos
+chaos:
+	@assets=$$(hack/controlplane/assets.sh) && KUBEBUILDER_ASSETS="$$assets" \
+	  go -C hack/chaos test -count=1 -timeout 0 -v -run '$(CHAOS)' .
+
 .PHONY: fuzz
 fuzz: ## Fuzz each fuzz test for FUZZTIME.
 	@hack/fuzz.sh $(FUZZTIME)

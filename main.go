@@ -16,8 +16,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
-	// Exec plugins and the like, for running outside a cluster.
-	_ "k8s.io/client-go/plugin/pkg/client/auth"
+	_ "k8s.io/client-go/plugin/pkg/client/auth" // exec plugins and the like, for running outside a cluster
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
@@ -82,7 +81,7 @@ func parse(args []string) (*flags, error) {
 	}
 	if f.workers < 1 {
 		err := fmt.Errorf("-workers is %d: it must be at least 1", f.workers)
-		fmt.Fprintln(set.Output(), err)
+		_, _ = fmt.Fprintln(set.Output(), err)
 		return nil, err
 	}
 	// controller-runtime reads the kubeconfig from the global flag that it registers.

@@ -84,7 +84,8 @@ func (w *writer) take(ctx context.Context, namespace string, step policy.Step, l
 		w.inflight.wrote(p, cached)
 		return p, nil
 	default:
-		if err := w.client.Delete(ctx, live, client.Preconditions{UID: &live.UID}); client.IgnoreNotFound(err) != nil {
+		err := w.client.Delete(ctx, live, client.Preconditions{UID: &live.UID})
+		if client.IgnoreNotFound(err) != nil {
 			return nil, fmt.Errorf("deleting: %w", err)
 		}
 		w.inflight.deleted(live, cached)

@@ -35,7 +35,7 @@ const (
 // BaselineReconciler owns the life of a baseline: its finalizer and its status.
 type BaselineReconciler struct {
 	client         client.Client
-	outcomes       *Outcomes
+	outcomes       *outcomes
 	gate           *gate
 	preflight      *preflight
 	facts          *facts.Tracker

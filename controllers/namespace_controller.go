@@ -28,7 +28,7 @@ type NamespaceReconciler struct {
 	writer     *writer
 	inflight   *inflight
 	renderer   *renderer
-	outcomes   *Outcomes
+	outcomes   *outcomes
 	narrator   *narrator
 	memory     *memory
 	gate       *gate

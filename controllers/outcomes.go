@@ -54,9 +54,9 @@ type repairs struct {
 	last  *v1alpha1.Repair
 }
 
-// Outcomes is where the namespaces' outcomes meet the baselines' status. Nothing of it is lost by a restart: every
+// outcomes is where the namespaces' outcomes meet the baselines' status. Nothing of it is lost by a restart: every
 // namespace is looked at again.
-type Outcomes struct {
+type outcomes struct {
 	mu          sync.Mutex
 	byNamespace map[string][]share
 	repairs     map[types.UID]repairs
@@ -69,17 +69,17 @@ type Outcomes struct {
 	barriers map[types.UID]int64
 }
 
-// NewOutcomes returns an empty store that calls changed, without blocking it, for every baseline whose status may
+// newOutcomes returns an empty store that calls changed, without blocking it, for every baseline whose status may
 // have to change.
-func NewOutcomes(changed func(baseline string)) *Outcomes {
-	return &Outcomes{
+func newOutcomes(changed func(baseline string)) *outcomes {
+	return &outcomes{
 		byNamespace: map[string][]share{}, repairs: map[types.UID]repairs{}, changed: changed,
 		running: map[string]int64{}, barriers: map[types.UID]int64{},
 	}
 }
 
 // Begin notes that a pass over a namespace begins, and returns what notes its end.
-func (o *Outcomes) Begin(namespace string) func() {
+func (o *outcomes) Begin(namespace string) func() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.passes++
@@ -93,7 +93,7 @@ func (o *Outcomes) Begin(namespace string) func() {
 
 // Quiesced says whether every pass has ended that was running when it was first asked for this baseline: a pass that
 // began before a deletion was seen may still write for it.
-func (o *Outcomes) Quiesced(baseline types.UID) bool {
+func (o *outcomes) Quiesced(baseline types.UID) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	barrier, ok := o.barriers[baseline]
@@ -110,7 +110,7 @@ func (o *Outcomes) Quiesced(baseline types.UID) bool {
 }
 
 // Set replaces what a namespace says; no shares mean that the namespace is nobody's concern.
-func (o *Outcomes) Set(namespace string, shares []share) {
+func (o *outcomes) Set(namespace string, shares []share) {
 	o.mu.Lock()
 	old := o.byNamespace[namespace]
 	if len(shares) == 0 {
@@ -132,7 +132,7 @@ func (o *Outcomes) Set(namespace string, shares []share) {
 }
 
 // Repaired counts a repair.
-func (o *Outcomes) Repaired(baseline *v1alpha1.NetworkBaseline, repair v1alpha1.Repair) {
+func (o *outcomes) Repaired(baseline *v1alpha1.NetworkBaseline, repair v1alpha1.Repair) {
 	o.mu.Lock()
 	o.repairs[baseline.UID] = repairs{o.repairs[baseline.UID].count + 1, &repair}
 	o.mu.Unlock()
@@ -140,7 +140,7 @@ func (o *Outcomes) Repaired(baseline *v1alpha1.NetworkBaseline, repair v1alpha1.
 }
 
 // Of returns the shares of a baseline by namespace, and its repairs that Wrote has not settled.
-func (o *Outcomes) Of(baseline types.UID) (map[string]share, repairs) {
+func (o *outcomes) Of(baseline types.UID) (map[string]share, repairs) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	out := map[string]share{}
@@ -155,7 +155,7 @@ func (o *Outcomes) Of(baseline types.UID) (map[string]share, repairs) {
 }
 
 // Wrote settles repairs that a status now tells.
-func (o *Outcomes) Wrote(baseline types.UID, told repairs) {
+func (o *outcomes) Wrote(baseline types.UID, told repairs) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	left := o.repairs[baseline]
@@ -168,7 +168,7 @@ func (o *Outcomes) Wrote(baseline types.UID, told repairs) {
 }
 
 // Forget drops all that is known of a baseline that is gone.
-func (o *Outcomes) Forget(baseline types.UID) {
+func (o *outcomes) Forget(baseline types.UID) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	delete(o.repairs, baseline)

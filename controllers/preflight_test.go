@@ -24,7 +24,7 @@ import (
 const preflightPatience = 10 * time.Second
 
 // newPod creates a pod that goes when the spec ends. Nothing runs it, which a selector does not see.
-func newPod(namespace, name string, labels map[string]string, change ...func(*corev1.Pod)) *corev1.Pod {
+func newPod(namespace, name string, labels map[string]string, change ...func(*corev1.Pod)) {
 	GinkgoHelper()
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: labels},
@@ -35,7 +35,6 @@ func newPod(namespace, name string, labels map[string]string, change ...func(*co
 	}
 	Expect(k8s.Create(ctx, pod)).To(Succeed())
 	DeferCleanup(func() { Expect(client.IgnoreNotFound(k8s.Delete(ctx, pod))).To(Succeed()) })
-	return pod
 }
 
 // namespaceNamed makes sure of a namespace whose name is given by somebody else.

@@ -80,7 +80,7 @@ func SetupWithManager(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		return fmt.Errorf("indexing policies by owner: %w", err)
 	}
 	baselineBell, namespaceBell := &bell{}, &bell{}
-	outcomes := NewOutcomes(baselineBell.ring)
+	outcomes := newOutcomes(baselineBell.ring)
 	gate := newGate(func(b *v1alpha1.NetworkBaseline) {
 		namespaceBell.ringAll(concernedNamespaces(ctx, mgr.GetClient(), o.Protection, b))
 	})

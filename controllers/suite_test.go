@@ -60,7 +60,7 @@ var _ = BeforeSuite(func() {
 	SetDefaultConsistentlyPollingInterval(duration("NETBASELINE_TEST_POLLING", 50*time.Millisecond))
 
 	var cancel context.CancelFunc
-	ctx, cancel = context.WithCancel(context.Background())
+	ctx, cancel = context.WithCancel(context.Background()) //nolint:fatcontext // made once, for all specs
 	DeferCleanup(cancel)
 	Expect(errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme))).To(Succeed())
 

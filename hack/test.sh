@@ -6,11 +6,11 @@ trap 'exit 130' INT TERM
 
 summary=""
 failed=""
-for step in verify vet lint test-go conformance; do
+for step in verify vet lint test-go conformance test-chaos-short; do
   printf '\n==> %s\n' "$step"
   start=$SECONDS
   if "${MAKE:-make}" --no-print-directory "$step"; then result="ok  "; else result=FAIL failed="$failed $step"; fi
-  summary="$summary$(printf '  %s  %-11s %4ds' "$result" "$step" $((SECONDS - start)))"$'\n'
+  summary="$summary$(printf '  %s  %-16s %4ds' "$result" "$step" $((SECONDS - start)))"$'\n'
 done
 
 printf '\n==> summary\n%s' "$summary"

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
+	"strings"
 	"sync"
 	"time"
 
@@ -166,20 +167,17 @@ func describePeer(p *v1alpha1.Peer) string {
 		}
 		return string(p.CIDR)
 	}
-	pods := ""
+	var selected []string
 	for _, k := range sortedKeys(p.PodSelector.MatchLabels) {
-		pods += fmt.Sprintf(" %s=%s", k, p.PodSelector.MatchLabels[k])
+		selected = append(selected, fmt.Sprintf("%s=%s", k, p.PodSelector.MatchLabels[k]))
 	}
-	return "pods" + pods + " in " + string(p.NamespaceSelector.MatchLabels[corev1.LabelMetadataName])
+	return "pods " + strings.Join(selected, ",") + " in " + string(p.NamespaceSelector.MatchLabels[corev1.LabelMetadataName])
 }
 
 func describePorts(ports []v1alpha1.Port) string {
-	out := ""
-	for i, p := range ports {
-		if i > 0 {
-			out += ", "
-		}
-		out += fmt.Sprintf("%s %s", p.Protocol, p.Port.String())
+	var out []string
+	for _, p := range ports {
+		out = append(out, fmt.Sprintf("%s %s", p.Protocol, p.Port.String()))
 	}
-	return out
+	return strings.Join(out, ", ")
 }

@@ -28,8 +28,9 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx); err != nil {
+	err := run(ctx)
+	stop()
+	if err != nil {
 		fmt.Fprintf(os.Stderr, "\ndemo failed: %v\n", err)
 		os.Exit(1)
 	}
@@ -37,7 +38,7 @@ func main() {
 
 func run(ctx context.Context) (err error) {
 	fmt.Println("Starting etcd, kube-apiserver and kube-controller-manager on loopback …")
-	cluster, err := localcluster.Start(localcluster.Options{ControllerManager: true})
+	cluster, err := localcluster.Start(localcluster.Options{ControllerManager: true}) //nolint:contextcheck // Stop ends it, no context
 	if err != nil {
 		return err
 	}
@@ -117,10 +118,15 @@ func (s *story) stopOperator() error {
 		return err
 	}
 	select {
-	case <-s.exited: // Ctrl-C reaches it too, so that its exit code says nothing here
-		return nil
+	case err := <-s.exited:
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			return nil // Ctrl-C reaches it too, so that its exit code says nothing here
+		}
+		return err
 	case <-time.After(20 * time.Second):
-		return errors.Join(errors.New("the operator did not stop within 20 s"), s.operator.Process.Kill())
+		err := s.operator.Process.Kill()
+		return errors.Join(errors.New("the operator did not stop within 20 s"), err)
 	}
 }
 
