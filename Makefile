@@ -61,11 +61,13 @@ test-chaos: chaos ## Kill, cut, refuse and restart for CHAOS_SECONDS. CHAOS_SEED
 # What of it runs in every `make test`: all but the leader that is killed, whose lease takes its time.
 .PHONY: test-chaos-short
 test-chaos-short: CHAOS = Killed.*Write|Refused|Faults|LeaderChange|Random
-test-chaos-short: export CHAOS_SECONDS ?= 10
+test-chaos-short: export CHAOS_SECONDS ?= 5
 test-chaos-short: chaos
 
 .PHONY: chaos
 chaos:
+	go -C hack/chaos mod tidy -diff
+	go -C hack/chaos vet ./...
 	@assets=$$(hack/controlplane/assets.sh) && KUBEBUILDER_ASSETS="$$assets" \
 	  go -C hack/chaos test -count=1 -timeout 0 -v -run '$(CHAOS)' .
 
@@ -101,7 +103,7 @@ vet: ## Run go vet.
 
 .PHONY: lint
 lint: lint-tool ## Run golangci-lint.
-	$(GOLANGCI_LINT) run
+	$(GOLANGCI_LINT) run --allow-parallel-runners
 
 .PHONY: lint-fix
 lint-fix: lint-tool ## Run golangci-lint and let it repair what it can.

@@ -3,7 +3,13 @@
 
 package policy
 
-import "testing"
+import (
+	"testing"
+
+	networkingv1 "k8s.io/api/networking/v1"
+
+	"github.com/netbaseline/netbaseline/api/v1alpha1"
+)
 
 // TestFailedStep refuses each write of each transition, once and for good. What follows converges without a gap
 // between the very first state and the last; and where it cannot, it does not write the same things again and again.
@@ -67,5 +73,27 @@ func checkFailedStep(t *testing.T, before *cluster, desired *Rendered, refused i
 	}
 	if err := c.converged(desired); err != nil {
 		t.Errorf("write %d refused once: %v\nfrom:\n%s", refused, err, before)
+	}
+}
+
+// A tenant who fills a quota must not be able to keep what he opened: the deny is put right before the create that
+// is refused.
+func TestOpenedDenyDoesNotWait(t *testing.T) {
+	rendered := Render(Input{Baselines: []*v1alpha1.NetworkBaseline{fullProfile()}})
+	live := Live{Ours: map[string]*networkingv1.NetworkPolicy{}}
+	for i := range rendered.Policies {
+		live.Ours[rendered.Policies[i].Name] = rendered.Policies[i].DeepCopy()
+	}
+	delete(live.Ours, "production-allow-dns")
+	live.Ours["production-default-deny"].Spec.Egress = []networkingv1.NetworkPolicyEgressRule{{}}
+
+	first := NewPlan(rendered, live).Phases[0]
+	if len(first) != 1 || first[0].Name != "production-default-deny" || !first[0].Passing {
+		t.Fatalf("first phase: %+v", first)
+	}
+	for _, rule := range first[0].Want.Spec.Egress {
+		if len(rule.To) == 0 {
+			t.Errorf("still open to everyone: %+v", rule)
+		}
 	}
 }

@@ -203,7 +203,7 @@ func (b *planner) carry() {
 	for _, d := range directions {
 		carrier := b.carrier(d)
 		if carrier != "" {
-			arriving[d] = (!b.staysIsolated(d) || b.updatesIn(d) > 1) && b.othersChange(d, carrier)
+			arriving[d] = (!b.staysIsolated(d) || b.updatesIn(d) > 1 || b.opened(d, carrier)) && b.othersChange(d, carrier)
 		} else {
 			carrier = b.leaving(d)
 			leaving[d] = b.othersChange(d, carrier)
@@ -239,6 +239,18 @@ func (b *planner) staysIsolated(d networkingv1.PolicyType) bool {
 		}
 	}
 	return false
+}
+
+// opened says whether the carrier has a rule that nobody wants: an intruder's, most likely. It must not wait until all
+// others are written, since one of them may be refused for as long as somebody likes.
+func (b *planner) opened(d networkingv1.PolicyType, carrier string) bool {
+	live := b.live.Ours[carrier]
+	if live == nil || !hasType(&live.Spec, d) {
+		return false
+	}
+	wanted := withRules(&networkingv1.NetworkPolicy{}, d, specs(b.wanted(), d))
+	both := withRules(wanted, d, []*networkingv1.NetworkPolicySpec{&live.Spec})
+	return ruleCount(&both.Spec) > ruleCount(&wanted.Spec)
 }
 
 // passingForm is what a carrier is while others change. Carriers are written in any order, so each has the rules of

@@ -1,0 +1,138 @@
+// Copyright The netbaseline Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/template"
+	"unicode/utf8"
+)
+
+//go:embed benchmarks.md.tmpl
+var markdown string
+
+var columns = []string{"what", "target", "measured", "beside it, in the same run", "ratio", "verdict"}
+
+func (r row) cells() []string {
+	ratio, met := "", "—"
+	if r.Ratio != nil {
+		ratio = fmt.Sprintf("%.2f", *r.Ratio)
+	}
+	if r.Met != nil {
+		met = "NOT MET"
+		if *r.Met {
+			met = "met"
+		}
+	}
+	return []string{r.What, r.Target, r.Measured, r.Beside, ratio, met}
+}
+
+// printTable prints the lines in aligned columns.
+func printTable(w io.Writer, rows []row) {
+	lines := [][]string{columns}
+	for _, r := range rows {
+		lines = append(lines, r.cells())
+	}
+	widths := make([]int, len(columns))
+	for _, line := range lines {
+		for i, cell := range line {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	for _, line := range lines {
+		var b strings.Builder
+		for i, cell := range line {
+			b.WriteString(cell + strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2))
+		}
+		_, _ = fmt.Fprintln(w, strings.TrimRight(b.String(), " "))
+	}
+}
+
+// writeReport writes the results, the document and the plots.
+func writeReport(dir string, all *measurements) error {
+	if err := os.MkdirAll(filepath.Join(dir, "benchmarks"), 0o755); err != nil {
+		return err
+	}
+	data, err := json.MarshalIndent(all, "", " ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "benchmarks.json"), append(data, '\n'), 0o644); err != nil {
+		return err
+	}
+	text, err := document(all)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "benchmarks.md"), []byte(text), 0o644); err != nil {
+		return err
+	}
+	return plots(filepath.Join(dir, "benchmarks"), all)
+}
+
+// document is docs/benchmarks.md.
+func document(all *measurements) (string, error) {
+	t, err := template.New("benchmarks").Funcs(template.FuncMap{
+		"cells":   func(r row) string { return "| " + strings.Join(r.cells(), " | ") + " |" },
+		"latency": latency,
+		"growth":  growth,
+		"served":  servedLines,
+		"cpu":     cpuLines,
+		"largest": func(all *measurements) *size { return &all.Sizes[len(all.Sizes)-1] },
+	}).Parse(markdown)
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	if err := t.Execute(&b, all); err != nil {
+		return "", err
+	}
+	return b.String(), nil
+}
+
+// growth is the line of one size in the table of growth.
+func growth(m size) string {
+	rates, ceilings, ratios := m.convergences()
+	updates, updateCeilings, updateRatios := m.rerenders()
+	return fmt.Sprintf("| %d | %d | %.2f s | %.0f/s of %.0f/s: %.2f | %.0f/s of %.0f/s: %.2f | %s | %s | %s |",
+		m.Namespaces, m.Namespaces*m.PerNamespace, median(m.walls()),
+		median(rates), median(ceilings), median(ratios), median(updates), median(updateCeilings), median(updateRatios),
+		latency(m.Repair.Edited), latency(m.Repair.Deleted), latency(m.Newcomers))
+}
+
+// cpuLines are the CPU milliseconds for each write, by program: plain creates, and the convergence after them.
+func cpuLines(m *size) string {
+	ceiling, operator := map[string][]float64{}, map[string][]float64{}
+	for i := range m.Rounds {
+		for _, of := range []struct {
+			throughput
+			in map[string][]float64
+		}{{m.Rounds[i].Creates, ceiling}, {m.Rounds[i].Convergence.throughput, operator}} {
+			for name, seconds := range of.CPU {
+				of.in[name] = append(of.in[name], 1000*seconds/float64(of.Writes))
+			}
+		}
+	}
+	var b strings.Builder
+	for _, name := range sortedKeys(operator) {
+		fmt.Fprintf(&b, "| %s | %.2f ms | %.2f ms |\n", name, median(ceiling[name]), median(operator[name]))
+	}
+	return b.String()
+}
+
+// servedLines are the API server's counts during the last convergence, as a list.
+func servedLines(m *size) string {
+	served := m.Rounds[len(m.Rounds)-1].Convergence.Served
+	var b strings.Builder
+	for _, key := range sortedKeys(served) {
+		fmt.Fprintf(&b, "| %s | %d |\n", key, served[key])
+	}
+	return b.String()
+}
