@@ -4,10 +4,12 @@
 package localcluster
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -50,11 +52,27 @@ func (c *Cluster) PauseEtcd(ctx context.Context) (resume func() error, err error
 	return func() error { return syscall.Kill(pid, syscall.SIGCONT) }, syscall.Kill(pid, syscall.SIGSTOP)
 }
 
-// child is the process of ours that has the argument: envtest does not tell.
+// child is the process of ours that has the argument: envtest does not tell. Where there is no /proc there is pgrep,
+// and the reverse on a bare machine.
 func child(ctx context.Context, argument string) (int, error) {
-	out, err := exec.CommandContext(ctx, "pgrep", "-P", strconv.Itoa(os.Getpid()), "-f", argument).Output() //nolint:gosec // no shell
-	if err != nil {
-		return 0, fmt.Errorf("finding the process with %s: %w", argument, err)
+	if _, err := os.Stat("/proc/self/cmdline"); err != nil {
+		out, err := exec.CommandContext(ctx, "pgrep", "-P", strconv.Itoa(os.Getpid()), "-f", argument).Output() //nolint:gosec // no shell
+		if err != nil {
+			return 0, fmt.Errorf("finding the process with %s: %w", argument, err)
+		}
+		return strconv.Atoi(strings.TrimSpace(string(out)))
 	}
-	return strconv.Atoi(strings.TrimSpace(string(out)))
+	commands, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		return 0, err
+	}
+	for _, path := range commands {
+		// A process may end meanwhile: it is not ours then.
+		command, _ := os.ReadFile(path)
+		status, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "status"))
+		if bytes.Contains(command, []byte(argument)) && bytes.Contains(status, []byte("\nPPid:\t"+strconv.Itoa(os.Getpid())+"\n")) {
+			return strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		}
+	}
+	return 0, fmt.Errorf("no process of ours has the argument %s", argument)
 }
