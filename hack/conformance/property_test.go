@@ -412,6 +412,10 @@ func (i *intent) isResolver(peer *Endpoint, port Port, evenUndeclared bool) bool
 				ports = dns.Ports
 			}
 			for _, resolver := range a.Peers {
+				// The ports that a user names are those of pods: a discovered address stays on its own.
+				if len(dns.Resolvers) == 0 && resolver.CIDR != "" {
+					ports = a.Ports
+				}
 				if i.oneOf([]v1alpha1.Peer{resolver}, peer) && onPort(ports, port, peer) && (resolver.CIDR == "" || !i.isBlocked(peer) || i.isInside(resolver.CIDR)) {
 					return true
 				}

@@ -119,8 +119,7 @@ func (s *story) stopOperator() error {
 	}
 	select {
 	case err := <-s.exited:
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
+		if _, exited := errors.AsType[*exec.ExitError](err); exited {
 			return nil // Ctrl-C reaches it too, so that its exit code says nothing here
 		}
 		return err
