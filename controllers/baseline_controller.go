@@ -60,12 +60,14 @@ func (r *BaselineReconciler) Reconcile(ctx context.Context, req reconcile.Reques
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	if baseline.DeletionTimestamp == nil && !hasFinalizer(baseline) {
-		return reconcile.Result{}, ignoreStale(r.setFinalizers(ctx, baseline, func() { controllerutil.AddFinalizer(baseline, v1alpha1.Finalizer) }))
+		again, err := ignoreStale(r.setFinalizers(ctx, baseline, func() { controllerutil.AddFinalizer(baseline, v1alpha1.Finalizer) }))
+		return reconcile.Result{RequeueAfter: again}, err
 	}
 	if baseline.DeletionTimestamp != nil {
 		done, err := r.finish(ctx, baseline)
 		if done || err != nil {
-			return reconcile.Result{}, ignoreStale(err)
+			again, err := ignoreStale(err)
+			return reconcile.Result{RequeueAfter: again}, err
 		}
 	}
 	if err := r.check(ctx, baseline); err != nil {
@@ -170,7 +172,7 @@ func (r *BaselineReconciler) report(ctx context.Context, baseline *v1alpha1.Netw
 	baseline.Status = status
 	// The resourceVersion guards the write: whoever decided on an old baseline decides again.
 	if err := r.client.Status().Update(ctx, baseline); err != nil {
-		return 0, ignoreStale(err)
+		return ignoreStale(err)
 	}
 	r.written[baseline.UID] = r.now()
 	r.outcomes.Wrote(baseline.UID, view.repairs)
@@ -242,10 +244,14 @@ func hasFinalizer(o client.Object) bool {
 	return controllerutil.ContainsFinalizer(o, v1alpha1.Finalizer)
 }
 
-// ignoreStale drops the error of a write that lost a race: the event of the winner wakes us.
-func ignoreStale(err error) error {
-	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
-		return nil
+// ignoreStale drops the error of a write that lost a race. The event of the winner wakes us; should there have been
+// none, because the API server was only busy, we come again.
+func ignoreStale(err error) (again time.Duration, _ error) {
+	switch {
+	case apierrors.IsConflict(err):
+		return statusInterval, nil
+	case apierrors.IsNotFound(err):
+		return 0, nil
 	}
-	return err
+	return 0, err
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -41,6 +42,37 @@ func TestHold(t *testing.T) {
 		r.hold(b, view{unseen: test.unseen})
 		now = now.Add(test.after)
 		if got := r.hold(b, view{unseen: test.unseen}); got != test.want {
+			t.Errorf("%s: %t, want %t", test.name, got, test.want)
+		}
+	}
+}
+
+func TestGoverns(t *testing.T) {
+	for _, test := range []struct {
+		name                    string
+		finalizer, holds, going bool
+		want                    bool
+	}{
+		{"with its finalizer", true, false, false, true},
+		{"before it has its finalizer", false, false, false, false},
+		{"its finalizer was taken off", false, true, false, true},
+		{"deleted", true, true, true, false},
+		{"deleted, its finalizer off", false, true, true, false},
+	} {
+		b := &v1alpha1.NetworkBaseline{ObjectMeta: metav1.ObjectMeta{Name: "production", UID: "u"}}
+		if test.finalizer {
+			b.Finalizers = []string{"netbaseline.io/ordered-removal"}
+		}
+		if test.going {
+			b.DeletionTimestamp = &somewhen
+		}
+		s := &situation{}
+		if test.holds {
+			s.policies = append(s.policies, &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{
+				OwnerReferences: []metav1.OwnerReference{{Kind: "NetworkBaseline", UID: "u"}},
+			}})
+		}
+		if got := s.governs(b); got != test.want {
 			t.Errorf("%s: %t, want %t", test.name, got, test.want)
 		}
 	}

@@ -31,22 +31,30 @@ func TestGate(t *testing.T) {
 	first, second := gated(1, v1alpha1.PreflightRequire), gated(2, v1alpha1.PreflightRequire)
 	expect("before the first preflight", first, true, 0)
 	expect("Warn is never blocked", gated(1, v1alpha1.PreflightWarn), false, 0)
+	if !g.undecided(first) || g.undecided(gated(1, v1alpha1.PreflightWarn)) {
+		t.Error("undecided before the first preflight, and never with Warn")
+	}
 	g.set(first, false)
-	expect("it failed", first, true, 0)
+	expect("it failed, which is news too", first, true, 1)
+	g.set(first, false)
+	expect("it failed again, which wakes nobody", first, true, 1)
 	g.set(first, true)
-	expect("it passed", first, false, 1)
+	expect("it passed", first, false, 2)
 	g.set(first, true)
-	expect("it passed again, which wakes nobody", first, false, 1)
-	expect("a new generation has to pass for itself", second, true, 1)
+	expect("it passed again, which wakes nobody", first, false, 2)
+	expect("a new generation has to pass for itself", second, true, 2)
+	if g.undecided(first) || !g.undecided(second) {
+		t.Error("the first generation is decided, the second is not")
+	}
 	g.set(second, true)
-	expect("and does", second, false, 2)
-	expect("the old one is no more", first, true, 2)
+	expect("and does", second, false, 3)
+	expect("the old one is no more", first, true, 3)
 	g.set(second, false)
-	expect("what passed can fail", second, true, 2)
+	expect("what passed can fail", second, true, 3)
 	g.set(second, true)
-	expect("and pass", second, false, 3)
+	expect("and pass", second, false, 4)
 	g.forget("uid")
-	expect("forgotten", second, true, 3)
+	expect("forgotten", second, true, 4)
 }
 
 func TestChecksAreDue(t *testing.T) {

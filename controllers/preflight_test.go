@@ -278,6 +278,40 @@ var _ = Describe("preflight", func() {
 		Expect(policies(fresh)).To(BeEmpty())
 	})
 
+	It("lets no deny come before the allows of a baseline that it has not judged yet", func() {
+		type pair struct {
+			allow, deny *v1alpha1.NetworkBaseline
+			namespace   string
+			events      *record[*networkingv1.NetworkPolicy]
+		}
+		var pairs []pair
+		o := startOperator()
+		for range 6 {
+			allow := create(baseline(func(b *v1alpha1.NetworkBaseline) {
+				b.Spec.Profile = v1alpha1.Profile{AllowDNS: &v1alpha1.AllowDNS{}, AllowSameNamespace: &v1alpha1.AllowSameNamespace{}}
+			}))
+			pairs = append(pairs, pair{allow: allow, namespace: governed(allow)})
+			inSync(allow, 1)
+		}
+		o.stop()
+		for i := range pairs {
+			p := &pairs[i]
+			p.events = recordPolicies(p.namespace)
+			p.deny = create(baseline(func(b *v1alpha1.NetworkBaseline) {
+				b.Spec.NamespaceSelector = p.allow.Spec.NamespaceSelector
+				b.Spec.Profile = v1alpha1.Profile{DefaultDeny: &v1alpha1.DefaultDeny{}}
+			}))
+		}
+		startOperator()
+		for _, p := range pairs {
+			inSync(p.deny, 1)
+			Eventually(func() []string { return policyNames(p.namespace) }).Should(HaveLen(4))
+			first := p.events.all()[0].Object
+			Expect(first.Name).To(Equal(p.deny.Name + "-default-deny"))
+			Expect(first.Spec.Egress).To(ContainElements(dnsRule(), sameNamespaceSpec("Egress").Egress[0]), "what was allowed, and will be, is allowed at once")
+		}
+	})
+
 	It("tells of everything that is missing at once", func() {
 		startOperator()
 		withoutDNS()

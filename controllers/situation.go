@@ -64,7 +64,7 @@ func (r *NamespaceReconciler) look(ctx context.Context, namespace string) (*situ
 	s.sortPolicies(policies.Items)
 	for i := range baselines.Items {
 		b := &baselines.Items[i]
-		if !governs(b) || selects(b, r.protection, namespace, ns.Labels) != policy.Selected {
+		if !s.governs(b) || selects(b, r.protection, namespace, ns.Labels) != policy.Selected {
 			continue
 		}
 		switch {
@@ -76,7 +76,24 @@ func (r *NamespaceReconciler) look(ctx context.Context, namespace string) (*situ
 			s.enforcing = append(s.enforcing, b)
 		}
 	}
+	if slices.ContainsFunc(s.waiting, r.gate.undecided) {
+		s.waitTogether()
+	}
 	return s, nil
+}
+
+// waitTogether lets no baseline come that is not there yet while it is not known of another whether it may: the deny of
+// the one, without the allows of the other that may have been in force all along, would be a gap.
+func (s *situation) waitTogether() {
+	var there []*v1alpha1.NetworkBaseline
+	for _, b := range s.enforcing {
+		if s.holdsPoliciesOf(b) {
+			there = append(there, b)
+		} else {
+			s.waiting = append(s.waiting, b)
+		}
+	}
+	s.enforcing = there
 }
 
 // sortPolicies puts aside what is not planned with.
@@ -134,10 +151,10 @@ func (r *NamespaceReconciler) audit(s *situation) []share {
 	return shares
 }
 
-// governs says whether a baseline wants policies anywhere. Before it has its finalizer nothing is written for it,
-// because then its removal could not be put in order.
-func governs(b *v1alpha1.NetworkBaseline) bool {
-	return b.DeletionTimestamp == nil && hasFinalizer(b)
+// governs says whether a baseline wants policies here. Before it has its finalizer none is written for it, because then
+// its removal could not be put in order; where it has some already they stay, should somebody take the finalizer off.
+func (s *situation) governs(b *v1alpha1.NetworkBaseline) bool {
+	return b.DeletionTimestamp == nil && (hasFinalizer(b) || s.holdsPoliciesOf(b))
 }
 
 // selects is what the baseline is to the namespace; a selector that does not compile selects nothing, and is told as

@@ -26,8 +26,12 @@ import (
 func (w *world) settled(ctx context.Context) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	var last error
 	for {
 		err := w.inOrder(ctx)
+		if ctx.Err() == nil {
+			last = err
+		}
 		if err == nil {
 			var n int
 			if n, err = w.recorder.caughtUp(ctx); err == nil {
@@ -35,7 +39,7 @@ func (w *world) settled(ctx context.Context) (int, error) {
 			}
 		}
 		if ctx.Err() != nil {
-			return 0, fmt.Errorf("not settled after %s: %w", patience, err)
+			return 0, fmt.Errorf("not settled after %s: %w", patience, last)
 		}
 		wait(ctx, 50*time.Millisecond)
 	}
