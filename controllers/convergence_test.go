@@ -69,8 +69,8 @@ var _ = Describe("convergence of namespaces", func() {
 		ingressDeny := map[string]networkingv1.NetworkPolicySpec{b.Name + "-default-deny": {PolicyTypes: []networkingv1.PolicyType{"Ingress"}}}
 		holds(namespace, ingressDeny)
 		holds("default", ingressDeny)
-		Eventually(func() string { return ready(b) }).Should(Equal("True/InSync"))
-		Expect(get(b).Status.Namespaces.Protected).To(BeNumerically(">=", 3))
+		// Not Ready: namespaces that other specs left may refuse writes, and are selected too.
+		Eventually(func() int32 { return get(b).Status.Namespaces.Protected }).Should(BeNumerically(">=", 3))
 		for _, protected := range []string{"kube-system", "kube-public", "kube-node-lease"} {
 			Expect(policies(protected)).To(BeEmpty(), protected)
 		}
