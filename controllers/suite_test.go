@@ -53,7 +53,7 @@ func TestControllers(t *testing.T) {
 
 var _ = BeforeSuite(func() {
 	logf.SetLogger(zap.New(zap.WriteTo(GinkgoWriter), zap.UseDevMode(true)))
-	steady = duration("NETBASELINE_TEST_STEADY", 500*time.Millisecond)
+	steady = duration("NETBASELINE_TEST_STEADY", 300*time.Millisecond)
 	SetDefaultEventuallyTimeout(duration("NETBASELINE_TEST_TIMEOUT", 30*time.Second))
 	SetDefaultEventuallyPollingInterval(duration("NETBASELINE_TEST_POLLING", 20*time.Millisecond))
 	SetDefaultConsistentlyDuration(steady)

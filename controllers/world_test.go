@@ -83,8 +83,24 @@ func create(b *v1alpha1.NetworkBaseline) *v1alpha1.NetworkBaseline {
 			edit(b, func() { b.Finalizers = nil })
 		}
 		gone(b)
+		// The garbage collector is done too, before the next spec looks at what happens in the cluster.
+		Eventually(func() int { return ownedBy(b) }).Should(BeZero())
 	})
 	return b
+}
+
+// ownedBy counts the policies of a baseline.
+func ownedBy(b *v1alpha1.NetworkBaseline) int {
+	GinkgoHelper()
+	var list networkingv1.NetworkPolicyList
+	Expect(k8s.List(ctx, &list)).To(Succeed())
+	n := 0
+	for i := range list.Items {
+		if slices.ContainsFunc(list.Items[i].OwnerReferences, func(o metav1.OwnerReference) bool { return o.UID == b.UID }) {
+			n++
+		}
+	}
+	return n
 }
 
 // remove deletes a baseline as a user does, and waits until the operator lets it go.
