@@ -107,22 +107,30 @@ func growth(m size) string {
 		latency(m.Repair.Edited), latency(m.Repair.Deleted), latency(m.Newcomers))
 }
 
-// cpuLines are the CPU milliseconds for each write, by program: plain creates, and the convergence after them.
+// cpuLines are the CPU milliseconds for each write, by program: plain creates and the convergence after them, plain
+// updates and the changed component after them.
 func cpuLines(m *size) string {
-	ceiling, operator := map[string][]float64{}, map[string][]float64{}
+	var columns [4]map[string][]float64
+	for i := range columns {
+		columns[i] = map[string][]float64{}
+	}
 	for i := range m.Rounds {
-		for _, of := range []struct {
-			throughput
-			in map[string][]float64
-		}{{m.Rounds[i].Creates, ceiling}, {m.Rounds[i].Convergence.throughput, operator}} {
-			for name, seconds := range of.CPU {
-				of.in[name] = append(of.in[name], 1000*seconds/float64(of.Writes))
+		r := &m.Rounds[i]
+		for column, ts := range [][]throughput{{r.Creates}, {r.Convergence.throughput}, r.Updates, r.Rerenders} {
+			for _, t := range ts {
+				for name, seconds := range t.CPU {
+					columns[column][name] = append(columns[column][name], 1000*seconds/float64(t.Writes))
+				}
 			}
 		}
 	}
 	var b strings.Builder
-	for _, name := range sortedKeys(operator) {
-		fmt.Fprintf(&b, "| %s | %.2f ms | %.2f ms |\n", name, median(ceiling[name]), median(operator[name]))
+	for _, name := range sortedKeys(columns[1]) {
+		b.WriteString("| " + name)
+		for _, column := range columns {
+			fmt.Fprintf(&b, " | %.2f ms", median(column[name]))
+		}
+		b.WriteString(" |\n")
 	}
 	return b.String()
 }
