@@ -43,7 +43,7 @@ func (s *scene) profile(ctx context.Context, name string, about time.Duration) (
 	})
 	if s.operator != nil {
 		group.Go(func() error {
-			return download(ctx, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%s", s.operator.pprofAddress, seconds), path("netbaseline"))
+			return download(ctx, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%s", s.operator.pprofAddress, seconds), path(operatorProgram))
 		})
 	}
 	// The profiler has begun before the measurement does.
