@@ -24,17 +24,17 @@ const staleDelay = 50 * time.Millisecond
 
 // NamespaceReconciler makes one namespace hold exactly the policies that its baselines ask for.
 type NamespaceReconciler struct {
-	client     client.Client
-	writer     *writer
-	inflight   *inflight
-	renderer   *renderer
-	outcomes   *outcomes
-	narrator   *narrator
-	memory     *memory
-	gate       *gate
-	facts      *facts.Tracker
-	protection policy.Protection
-	now        func() time.Time
+	client    client.Client
+	writer    *writer
+	inflight  *inflight
+	renderer  *renderer
+	outcomes  *outcomes
+	narrator  *narrator
+	memory    *memory
+	gate      *gate
+	facts     *facts.Tracker
+	selectors *selectors
+	now       func() time.Time
 }
 
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch

@@ -93,17 +93,17 @@ func SetupWithManager(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	follow := &follower{tracker: tracker, reader: mgr.GetClient(), baselines: baselineBell, namespaces: namespaceBell}
 
 	namespaces := &NamespaceReconciler{
-		client:     mgr.GetClient(),
-		writer:     &writer{client: client.WithFieldOwner(mgr.GetClient(), policy.FieldManager), inflight: inflight},
-		inflight:   inflight,
-		renderer:   newRenderer(),
-		outcomes:   outcomes,
-		narrator:   newNarrator(mgr.GetEventRecorder(policy.FieldManager)),
-		memory:     newMemory(),
-		gate:       gate,
-		facts:      tracker,
-		protection: o.Protection,
-		now:        time.Now,
+		client:    mgr.GetClient(),
+		writer:    &writer{client: client.WithFieldOwner(mgr.GetClient(), policy.FieldManager), inflight: inflight},
+		inflight:  inflight,
+		renderer:  newRenderer(),
+		outcomes:  outcomes,
+		narrator:  newNarrator(mgr.GetEventRecorder(policy.FieldManager)),
+		memory:    newMemory(),
+		gate:      gate,
+		facts:     tracker,
+		selectors: newSelectors(o.Protection),
+		now:       time.Now,
 	}
 	if err := ctrl.NewControllerManagedBy(mgr).Named("namespace").
 		For(&corev1.Namespace{}, builder.OnlyMetadata, builder.WithPredicates(namespaceChanged())).
