@@ -1,5 +1,7 @@
 # The release. config/manager/kustomization.yaml names the same version, and `make verify` compares the two.
 VERSION ?= 0.1.0
+# When the release was made: an input, so that whoever builds it again gets the same bundle and the same image.
+CREATED ?= 2026-11-21T00:00:00Z
 RELEASE_IMG = ghcr.io/netbaseline/netbaseline:v$(VERSION)
 # What is built, pushed and deployed, when it isn't the release.
 IMG ?= $(RELEASE_IMG)
@@ -140,6 +142,11 @@ docker-buildx: ## Build and push the image IMG for PLATFORMS.
 build-installer: ## Generate dist/install.yaml: all that `make deploy` applies, in one file.
 	@mkdir -p dist
 	$(MANIFESTS) > dist/install.yaml
+
+.PHONY: bundle
+bundle: ## Generate the OLM bundle from config/manifests, and check it by OLM's rules.
+	$(KUSTOMIZE) build config/manifests | sed 's|image: $(RELEASE_IMG)$$|image: $(IMG)|' | \
+	  go run ./hack/bundle -version=$(VERSION) -created=$(CREATED) -platforms=$(PLATFORMS) -icon=docs/logo.svg -o bundle
 
 ##@ Deployment
 
