@@ -32,7 +32,7 @@ func TestInstall(t *testing.T) {
 	ctx := t.Context()
 	b := load(t)
 	c := start(t)
-	install(ctx, t, c, b)
+	applyBundle(ctx, t, c, b)
 
 	t.Run("pods pass the restricted standard", func(t *testing.T) {
 		for _, d := range deploymentsOf(b) {
@@ -94,8 +94,8 @@ func start(t *testing.T) client.Client {
 	return client.WithFieldValidation(c, metav1.FieldValidationStrict)
 }
 
-// install creates the ServiceAccount with its rights, the deployment and the objects beside the CSV.
-func install(ctx context.Context, t *testing.T, c client.Client, b *bundle) {
+// applyBundle creates the ServiceAccount with its rights, the deployment and the objects beside the CSV.
+func applyBundle(ctx context.Context, t *testing.T, c client.Client, b *bundle) {
 	t.Helper()
 	create(ctx, t, c, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
 		Name: where, Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"},
