@@ -16,6 +16,8 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -110,21 +112,21 @@ func applyBundle(ctx context.Context, t *testing.T, c client.Client, b *bundle) 
 		create(ctx, t, c, o)
 	}
 	spec := b.csvs[0].Spec.Install.Spec
-	meta := metav1.ObjectMeta{Namespace: where, Name: spec.Deployments[0].Spec.Template.Spec.ServiceAccountName}
-	subjects := []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: meta.Namespace, Name: meta.Name}}
-	create(ctx, t, c, &corev1.ServiceAccount{ObjectMeta: meta})
+	own := metav1.ObjectMeta{Namespace: where, Name: spec.Deployments[0].Spec.Template.Spec.ServiceAccountName}
+	subjects := []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: own.Namespace, Name: own.Name}}
+	create(ctx, t, c, &corev1.ServiceAccount{ObjectMeta: own})
 	for _, p := range spec.ClusterPermissions {
-		create(ctx, t, c, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: meta.Name}, Rules: p.Rules})
+		create(ctx, t, c, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: own.Name}, Rules: p.Rules})
 		create(ctx, t, c, &rbacv1.ClusterRoleBinding{
-			ObjectMeta: metav1.ObjectMeta{Name: meta.Name}, Subjects: subjects,
-			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: meta.Name},
+			ObjectMeta: metav1.ObjectMeta{Name: own.Name}, Subjects: subjects,
+			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: own.Name},
 		})
 	}
 	for _, p := range spec.Permissions {
-		create(ctx, t, c, &rbacv1.Role{ObjectMeta: meta, Rules: p.Rules})
+		create(ctx, t, c, &rbacv1.Role{ObjectMeta: own, Rules: p.Rules})
 		create(ctx, t, c, &rbacv1.RoleBinding{
-			ObjectMeta: meta, Subjects: subjects,
-			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: meta.Name},
+			ObjectMeta: own, Subjects: subjects,
+			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: own.Name},
 		})
 	}
 	for _, d := range spec.Deployments {
@@ -132,16 +134,16 @@ func applyBundle(ctx context.Context, t *testing.T, c client.Client, b *bundle) 
 	}
 }
 
-// create waits for what the API server learns in passing: a new kind, a namespace's default ServiceAccount.
+// create waits until the API server knows a kind whose CRD has just been created.
 func create(ctx context.Context, t *testing.T, c client.Client, o client.Object, options ...client.CreateOption) {
 	t.Helper()
-	var last error
-	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 20*time.Second, true, func(ctx context.Context) (bool, error) {
-		last = c.Create(ctx, o, options...)
-		return last == nil, nil
+	var err error
+	_ = wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 20*time.Second, true, func(context.Context) (bool, error) {
+		err = c.Create(ctx, o, options...)
+		return !meta.IsNoMatchError(err) && !apierrors.IsNotFound(err), nil
 	})
 	if err != nil {
-		t.Fatalf("%T %s is refused: %v", o, o.GetName(), last)
+		t.Fatalf("%T %s is refused: %v", o, o.GetName(), err)
 	}
 }
 
@@ -155,7 +157,7 @@ func may(ctx context.Context, t *testing.T, c client.Client, want bool, namespac
 			Namespace: namespace, Verb: verb, Group: group, Resource: resource, Subresource: subresource,
 		},
 	}}
-	if err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 20*time.Second, true, func(ctx context.Context) (bool, error) {
+	if err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 20*time.Second, true, func(context.Context) (bool, error) {
 		err := c.Create(ctx, review)
 		return review.Status.Allowed == want, err
 	}); err != nil {
