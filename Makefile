@@ -55,6 +55,13 @@ conformance: ## Ask two independent evaluators what the profile, the samples and
 	go -C hack/conformance vet ./...
 	go -C hack/conformance test -count=1 ./...
 
+# -count=1: as above, for the Dockerfile and the operator's own code.
+.PHONY: test-image
+test-image: ## Build the image twice without a container engine, and look into it.
+	go -C hack/image mod tidy -diff
+	go -C hack/image vet ./...
+	go -C hack/image test -count=1 ./...
+
 .PHONY: test-chaos
 test-chaos: CHAOS = .
 test-chaos: export CHAOS_SECONDS ?= 600
@@ -129,6 +136,12 @@ build: ## Build bin/netbaseline.
 .PHONY: docker-build
 docker-build: ## Build the image IMG.
 	$(CONTAINER_TOOL) build --build-arg VERSION=$(VERSION) -t $(IMG) .
+
+.PHONY: image
+image: ## Build bin/netbaseline.oci.tar without a container engine: the image for linux/amd64 and linux/arm64, reproducible.
+	@mkdir -p bin
+	@go -C hack/image run . -reference=$(IMG) -version=$(VERSION) -created=$(CREATED) \
+	  -revision="$$(git rev-parse HEAD 2>/dev/null || true)" -o ../../bin/netbaseline.oci.tar
 
 .PHONY: docker-push
 docker-push: ## Push the image IMG.
