@@ -8,9 +8,11 @@ IMG ?= $(RELEASE_IMG)
 PLATFORMS ?= linux/amd64,linux/arm64,linux/s390x,linux/ppc64le
 
 # The versions of tools each have one place too, a module of their own: hack/tools (controller-gen, kustomize,
-# setup-envtest), hack/lint (golangci-lint), hack/controlplane (Kubernetes and etcd). Go builds them when first used.
+# setup-envtest), hack/lint (golangci-lint), hack/controlplane (Kubernetes and etcd), hack/api-docs (crd-ref-docs), hack/ci
+# (actionlint, govulncheck). Go builds them when first used.
 CONTROLLER_GEN = go tool -modfile=hack/tools/go.mod controller-gen
 KUSTOMIZE = go tool -modfile=hack/tools/go.mod kustomize
+CRD_REF_DOCS = go tool -modfile=hack/api-docs/go.mod crd-ref-docs
 GOLANGCI_LINT = go tool -modfile=hack/lint/go.mod golangci-lint
 KUBECTL ?= kubectl
 CONTAINER_TOOL ?= docker
@@ -102,6 +104,11 @@ manifests: ## Generate the CRD and the manager's ClusterRole.
 generate: ## Generate the DeepCopy methods.
 	$(CONTROLLER_GEN) object:headerFile=hack/boilerplate.go.txt paths=./api/...
 
+.PHONY: api-docs
+api-docs: ## Generate docs/api.md, the reference of the API.
+	$(CRD_REF_DOCS) --source-path=api --config=hack/api-docs/config.yaml --templates-dir=hack/api-docs/templates \
+	  --renderer=markdown --output-path=docs/api.md --log-level=ERROR
+
 .PHONY: fmt
 fmt: ## Format the Go code.
 	gofmt -l -w main.go api controllers hack
@@ -122,6 +129,17 @@ lint-fix: lint-tool ## Run golangci-lint and let it repair what it can.
 lint-tool:
 	@echo "golangci-lint: built from source when first used here, minutes on two cores; later seconds" >&2
 	@go tool -n -modfile=hack/lint/go.mod golangci-lint >/dev/null
+
+# What is wrong with the workflows would else be seen when they run: at a release, say.
+.PHONY: test-workflows
+test-workflows: ## Lint the GitHub workflows: actions pinned, least permissions, actionlint.
+	go -C hack/ci mod tidy -diff
+	go -C hack/ci vet ./...
+	go -C hack/ci test -count=1 ./...
+
+.PHONY: vulncheck
+vulncheck: ## Look for known vulnerabilities in what the operator calls. Asks vuln.go.dev, so it is no part of `make test`.
+	go tool -modfile=hack/ci/go.mod govulncheck ./...
 
 .PHONY: run
 run: manifests generate ## Run the operator here, against the cluster of your kubeconfig (`make install` first).
