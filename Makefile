@@ -64,6 +64,13 @@ test-image: ## Build the image twice without a container engine, and look into i
 	go -C hack/image vet ./...
 	go -C hack/image test -count=1 ./...
 
+# -count=1: Go's test cache does not see what kustomize and promtool read.
+.PHONY: alerts
+alerts: ## Let Prometheus' own tools judge the alerts and the dashboard. The first time builds promtool, which takes minutes.
+	go -C hack/alerts mod tidy -diff
+	go -C hack/alerts vet ./...
+	go -C hack/alerts test -count=1 ./...
+
 .PHONY: test-chaos
 test-chaos: CHAOS = .
 test-chaos: export CHAOS_SECONDS ?= 600

@@ -23,7 +23,6 @@ import (
 const (
 	eventRepaired     = "Repaired"
 	eventWriteRefused = "WriteRefused"
-	eventNameConflict = "NameConflict"
 )
 
 // What somebody did to a policy, as Events, metrics and status call it.

@@ -15,7 +15,9 @@ func TestNarratorLimit(t *testing.T) {
 	n := newNarrator(nil)
 	now := time.Unix(0, 0)
 	n.now = func() time.Time { return now }
-	about := func(namespace string) tale { return tale{"uid", namespace, "p-default-deny", eventRepaired, "UndoChanged"} }
+	about := func(namespace string) tale {
+		return tale{"uid", namespace, "p-default-deny", eventRepaired, "UndoChanged"}
+	}
 	if !n.may(about("fight")) {
 		t.Error("the first of all is told")
 	}

@@ -31,14 +31,17 @@ func clocked() (s *stopwatch, at func(time.Duration)) {
 	return s, func(d time.Duration) { now = time.Unix(0, 0).Add(d) }
 }
 
+// waitsSince takes a namespace; -1 when it does not wait.
+func waitsSince(s *stopwatch, namespace string) time.Duration {
+	if since := s.take(namespace); !since.IsZero() {
+		return since.Sub(time.Unix(0, 0))
+	}
+	return -1
+}
+
 func TestStopwatch(t *testing.T) {
 	s, at := clocked()
-	since := func(namespace string) time.Duration {
-		if began := s.take(namespace); !began.IsZero() {
-			return began.Sub(time.Unix(0, 0))
-		}
-		return -1
-	}
+	since := func(namespace string) time.Duration { return waitsSince(s, namespace) }
 	expect := func(what string, got, want time.Duration) {
 		t.Helper()
 		if got != want {
@@ -99,15 +102,15 @@ func TestMeasure(t *testing.T) {
 		result              applied
 		settled             bool
 		repaired, converged uint64
-		waits               bool
+		waits               time.Duration // since when it does
 	}{
-		{name: "nothing to do", settled: true},
-		{name: "new", result: applied{done: []policy.Step{passing, write}}, converged: 1},
-		{name: "leaves", result: applied{done: []policy.Step{removal}}, converged: 1},
-		{name: "two repairs", result: applied{done: []policy.Step{passing, write, write}}, settled: true, repaired: 2},
-		{name: "refused", result: applied{done: []policy.Step{write}, failures: []failure{{write, errors.New("no")}}}, waits: true},
-		{name: "conflict", plan: policy.Plan{Obstacles: make([]policy.Obstacle, 1)}, result: applied{done: []policy.Step{write}}},
-		{name: "withheld", plan: policy.Plan{Withheld: make([]policy.Policy, 1)}, result: applied{done: []policy.Step{write}}},
+		{name: "nothing to do", settled: true, waits: -1},
+		{name: "new", result: applied{done: []policy.Step{passing, write}}, converged: 1, waits: time.Second},
+		{name: "leaves", result: applied{done: []policy.Step{removal}}, converged: 1, waits: time.Second},
+		{name: "two repairs", result: applied{done: []policy.Step{passing, write, write}}, settled: true, repaired: 2, waits: time.Second},
+		{name: "refused", result: applied{done: []policy.Step{write}, failures: []failure{{write, errors.New("no")}}}, waits: 0},
+		{name: "conflict", plan: policy.Plan{Obstacles: make([]policy.Obstacle, 1)}, result: applied{done: []policy.Step{write}}, waits: time.Second},
+		{name: "withheld", plan: policy.Plan{Withheld: make([]policy.Policy, 1)}, result: applied{done: []policy.Step{write}}, waits: time.Second},
 	} {
 		s, at := clocked()
 		s.start(request("ns"))
@@ -121,8 +124,8 @@ func TestMeasure(t *testing.T) {
 		if got := samples(t, convergenceSeconds) - convergedBefore; got != tc.converged {
 			t.Errorf("%s: converged %d times, want %d", tc.name, got, tc.converged)
 		}
-		if got := !s.take("ns").IsZero(); got != tc.waits {
-			t.Errorf("%s: goes on waiting is %v, want %v", tc.name, got, tc.waits)
+		if got := waitsSince(s, "ns"); got != tc.waits {
+			t.Errorf("%s: waits since %v, want %v", tc.name, got, tc.waits)
 		}
 	}
 }
