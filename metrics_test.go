@@ -55,7 +55,7 @@ func TestMetricsEndpoint(t *testing.T) {
 	g.SetDefaultEventuallyTimeout(time.Minute)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	cluster, err := localcluster.Start(localcluster.Options{CRDs: []string{filepath.Join("config", "crd", "bases")}}) //nolint:contextcheck // Stop ends it
+	cluster, err := localcluster.Start(localcluster.Options{CRDs: []string{filepath.Join("config", "crd", "bases")}})
 	g.Expect(err).NotTo(HaveOccurred())
 	defer func() { g.Expect(cluster.Stop()).To(Succeed()) }()
 	scheme := runtime.NewScheme()

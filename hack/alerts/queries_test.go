@@ -49,16 +49,6 @@ func judge(query string, known map[string]served) (problems []string) {
 		return []string{err.Error()}
 	}
 	complain := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
-	within := func(node parser.Node) (of []string) { // the labels that the series in a node have
-		of = slices.Clone(scraped)
-		parser.Inspect(node, func(n parser.Node, _ []parser.Node) error {
-			if v, ok := n.(*parser.VectorSelector); ok {
-				of = append(of, known[v.Name].labels...)
-			}
-			return nil
-		})
-		return of
-	}
 	parser.Inspect(expr, func(n parser.Node, path []parser.Node) error {
 		switch n := n.(type) {
 		case *parser.VectorSelector:
@@ -77,7 +67,7 @@ func judge(query string, known map[string]served) (problems []string) {
 			}
 		case *parser.AggregateExpr:
 			for _, label := range n.Grouping {
-				if !slices.Contains(within(n.Expr), label) {
+				if !slices.Contains(labelsOf(n.Expr, known), label) {
 					complain("nothing in %s has a label %s", n, label)
 				}
 			}
@@ -86,7 +76,7 @@ func judge(query string, known map[string]served) (problems []string) {
 				return nil
 			}
 			for _, label := range n.VectorMatching.MatchingLabels {
-				if !slices.Contains(within(n.LHS), label) || !slices.Contains(within(n.RHS), label) {
+				if !slices.Contains(labelsOf(n.LHS, known), label) || !slices.Contains(labelsOf(n.RHS, known), label) {
 					complain("one side of %s has no label %s", n, label)
 				}
 			}
@@ -94,6 +84,23 @@ func judge(query string, known map[string]served) (problems []string) {
 		return nil
 	})
 	return problems
+}
+
+// labelsOf are those that the result of an expression may have.
+func labelsOf(node parser.Node, known map[string]served) []string {
+	switch n := node.(type) {
+	case *parser.VectorSelector:
+		return slices.Concat(scraped, known[n.Name].labels)
+	case *parser.AggregateExpr:
+		if !n.Without {
+			return n.Grouping
+		}
+	}
+	var out []string
+	for child := range parser.ChildrenIter(node) {
+		out = append(out, labelsOf(child, known)...)
+	}
+	return out
 }
 
 // ranged says whether a selector is that of a range, as rate and increase take it.
@@ -176,6 +183,7 @@ func TestJudge(t *testing.T) {
 		`down`:                                              "serves no down",
 		`up{code="200"}`:                                    "up has no label code",
 		`sum by (code) (up)`:                                "has a label code",
+		`sum by (zone) (max by (job) (up))`:                 "has a label zone",
 		`up and on (code) hits_total`:                       "has no label code",
 		`hits_total`:                                        "hits_total is a counter",
 		`rate(up[5m])`:                                      "up is a gauge",
