@@ -35,7 +35,10 @@ func TestRulesFireWhenTheyShould(t *testing.T) {
 		{"check", "rules", "--lint=all", "--lint-fatal", filepath.Join(dir, "rules.yaml")},
 		{"test", "rules", filepath.Join(dir, "rules_test.yaml")},
 	} {
-		if out, err := exec.CommandContext(t.Context(), "go", append([]string{"tool", "promtool"}, args...)...).CombinedOutput(); err != nil { //nolint:gosec // our own arguments
+		promtool := exec.CommandContext(t.Context(), "go", append([]string{"tool", "promtool"}, args...)...) //nolint:gosec // our own arguments
+		// Without service discovery, and with it the SDKs of the clouds, it builds in half the time.
+		promtool.Env = append(os.Environ(), "GOFLAGS="+os.Getenv("GOFLAGS")+" -tags=remove_all_sd")
+		if out, err := promtool.CombinedOutput(); err != nil {
 			t.Errorf("promtool %s: %v\n%s", strings.Join(args[:2], " "), err, out)
 		}
 	}
