@@ -102,9 +102,15 @@ func (c *Cluster) AddUser(name string, groups ...string) (string, error) {
 }
 
 func (c *Cluster) startControllerManager(log *os.File) error {
+	// Who it is matters to admission: as in a real cluster, itself, and each of its controllers a ServiceAccount.
+	kubeconfig, err := c.AddUser("system:kube-controller-manager")
+	if err != nil {
+		return err
+	}
 	// Its life is that of the cluster, which Stop ends, and not of a context.
 	c.manager = exec.CommandContext(context.Background(), Binary("kube-controller-manager"),
-		"--kubeconfig="+c.Kubeconfig,
+		"--kubeconfig="+kubeconfig,
+		"--use-service-account-credentials",
 		"--controllers=namespace-controller,garbage-collector-controller",
 		"--leader-elect=false",
 		"--bind-address=127.0.0.1",
