@@ -41,6 +41,8 @@ type NamespaceReconciler struct {
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
 // +kubebuilder:rbac:groups=networking.k8s.io,resources=networkpolicies,verbs=get;list;watch;create;update;delete
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+// The permission by which config/guard knows the operator. No API has this verb.
+// +kubebuilder:rbac:groups=netbaseline.io,resources=networkbaselines,verbs=manage-generated
 
 // Reconcile converges one namespace: which baselines govern it, what they render, what is live, and the writes
 // between the two. It reads from caches only.
