@@ -118,7 +118,7 @@ api-docs: ## Generate docs/api.md, the reference of the API.
 
 .PHONY: fmt
 fmt: ## Format the Go code.
-	gofmt -l -w main.go api controllers hack
+	gofmt -l -w main.go api config controllers hack
 
 .PHONY: vet
 vet: ## Run go vet.

@@ -26,6 +26,7 @@ import (
 	"github.com/netbaseline/netbaseline/api/v1alpha1"
 	"github.com/netbaseline/netbaseline/controllers"
 	"github.com/netbaseline/netbaseline/controllers/policy"
+	"github.com/netbaseline/netbaseline/controllers/preview"
 )
 
 // version is set by the build.
@@ -45,8 +46,24 @@ type flags struct {
 
 func main() { os.Exit(run(ctrl.SetupSignalHandler(), os.Args[1:])) }
 
-// run returns the exit code: 0 when asked to stop, 1 for a failure, 2 for bad arguments.
+// run returns the exit code. Without a command it is the manager, whose flags are the first arguments then.
 func run(ctx context.Context, args []string) int {
+	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
+		return runManager(ctx, args)
+	}
+	switch command, rest := args[0], args[1:]; command {
+	case "manager":
+		return runManager(ctx, rest)
+	case "render":
+		return preview.Run(ctx, rest, os.Stdin, os.Stdout, os.Stderr)
+	default:
+		_, _ = fmt.Fprintf(os.Stderr, "unknown command %q: write manager, which is the default, or render\n", command)
+		return 2
+	}
+}
+
+// runManager returns the exit code: 0 when asked to stop, 1 for a failure, 2 for bad arguments.
+func runManager(ctx context.Context, args []string) int {
 	f, err := parse(args)
 	if errors.Is(err, flag.ErrHelp) {
 		return 0
@@ -77,6 +94,11 @@ func parse(args []string) (*flags, error) {
 	set.String("kubeconfig", "", "Path of a kubeconfig; in a cluster it is not needed.")
 	f.log.BindFlags(set)
 	if err := set.Parse(args); err != nil {
+		return nil, err
+	}
+	if set.NArg() > 0 {
+		err := fmt.Errorf("unexpected argument %q: a command (manager, render) comes first, then its flags", set.Arg(0))
+		_, _ = fmt.Fprintln(set.Output(), err)
 		return nil, err
 	}
 	if f.workers < 1 {
@@ -131,12 +153,7 @@ func manage(ctx context.Context, f *flags) error {
 
 // protection is the list of the flag and the operator's own namespace.
 func protection(f *flags) policy.Protection {
-	var p policy.Protection
-	for name := range strings.SplitSeq(f.protected, ",") {
-		if name = strings.TrimSpace(name); name != "" {
-			p = append(p, name)
-		}
-	}
+	p := policy.ParseProtection(f.protected)
 	if own := os.Getenv("POD_NAMESPACE"); own != "" {
 		p = append(p, own)
 	}

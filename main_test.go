@@ -4,6 +4,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -29,6 +31,37 @@ func TestProtection(t *testing.T) {
 			}
 			if got := protection(f); !slices.Equal(got, tc.want) {
 				t.Errorf("got %q, want %q", got, tc.want)
+			}
+		})
+	}
+}
+
+// TestCommands: the exit code tells which command it was that refused.
+func TestCommands(t *testing.T) {
+	empty := filepath.Join(t.TempDir(), "empty.yaml")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	nowhere := "--kubeconfig=" + filepath.Join(t.TempDir(), "nowhere")
+	for _, tc := range []struct {
+		name string
+		args []string
+		code int
+	}{
+		{"manager's flags alone, as in the manifests", []string{"--leader-elect", nowhere}, 1},
+		{"manager, named", []string{"manager", "--leader-elect", nowhere}, 1},
+		{"manager's help", []string{"-h"}, 0},
+		{"manager: an unknown flag", []string{"manager", "--wrong"}, 2},
+		{"manager: an argument behind flags", []string{"--leader-elect", "render"}, 2},
+		{"render", []string{"render", "-f", "config/samples/default-deny.yaml"}, 0},
+		{"render: its own flags", []string{"render", "--leader-elect"}, 2},
+		{"render: nothing to render", []string{"render", "-f", empty}, 2},
+		{"an unknown command", []string{"rendre"}, 2},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Setenv("KUBECONFIG", "")
+			if code := run(t.Context(), tc.args); code != tc.code {
+				t.Errorf("exit %d, want %d", code, tc.code)
 			}
 		})
 	}

@@ -103,18 +103,22 @@ func (r *renderer) render(s *situation) (*policy.Rendered, string) {
 	if rendered, ok := r.byKey[key]; ok {
 		return rendered, key
 	}
-	rendered := policy.Render(policy.Input{
-		Baselines:        s.enforcing,
-		NamespaceLabels:  s.labels,
-		Facts:            s.facts,
-		EgressRestricted: s.surroundings.EgressRestricted,
-		AlsoDenied:       s.surroundings.Denied,
-	})
+	rendered := policy.Render(inputOf(s))
 	if len(r.byKey) >= rendererCapacity {
 		clear(r.byKey)
 	}
 	r.byKey[key] = rendered
 	return rendered, key
+}
+
+func inputOf(s *situation) policy.Input {
+	return policy.Input{
+		Baselines:        s.enforcing,
+		NamespaceLabels:  s.labels,
+		Facts:            s.facts,
+		EgressRestricted: s.surroundings.EgressRestricted,
+		AlsoDenied:       s.surroundings.Denied,
+	}
 }
 
 func keyOf(s *situation) string {

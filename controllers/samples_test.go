@@ -55,6 +55,7 @@ var _ = Describe("the samples", Ordered, func() {
 			for _, namespace := range namespaces {
 				Expect(policies(namespace)).NotTo(BeEmpty(), namespace)
 			}
+			previewed(file, b, namespaces, labels)
 		})
 	}
 })

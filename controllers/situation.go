@@ -56,31 +56,42 @@ func (r *NamespaceReconciler) look(ctx context.Context, namespace string) (*situ
 	if err := r.client.List(ctx, &policies, client.InNamespace(namespace), client.UnsafeDisableDeepCopy); err != nil {
 		return nil, err
 	}
-	s := &situation{namespace: namespace, labels: ns.Labels, byName: map[string]*v1alpha1.NetworkBaseline{}}
+	s := newSituation(namespace, ns.Labels, baselines.Items)
 	s.facts, s.factsVersion = r.facts.Current(ctx)
-	for i := range baselines.Items {
-		s.byName[baselines.Items[i].Name] = &baselines.Items[i]
-	}
 	s.ownership.Seen = r.memory.seen(namespace)
 	s.sortPolicies(policies.Items)
-	for i := range baselines.Items {
-		b := &baselines.Items[i]
-		if !s.governs(b) || r.selectors.of(b).Select(namespace, ns.Labels) != policy.Selected {
+	s.sortBaselines(baselines.Items, r.selectors, r.gate.blocks)
+	if slices.ContainsFunc(s.waiting, r.gate.undecided) {
+		s.waitTogether()
+	}
+	return s, nil
+}
+
+func newSituation(namespace string, labels map[string]string, baselines []v1alpha1.NetworkBaseline) *situation {
+	s := &situation{namespace: namespace, labels: labels, byName: map[string]*v1alpha1.NetworkBaseline{}}
+	for i := range baselines {
+		s.byName[baselines[i].Name] = &baselines[i]
+	}
+	return s
+}
+
+// sortBaselines tells apart what the baselines that select the namespace are to it. blocks says of one that it may not
+// come to where it is not yet.
+func (s *situation) sortBaselines(baselines []v1alpha1.NetworkBaseline, selectors *selectors, blocks func(*v1alpha1.NetworkBaseline) bool) {
+	for i := range baselines {
+		b := &baselines[i]
+		if !s.governs(b) || selectors.of(b).Select(s.namespace, s.labels) != policy.Selected {
 			continue
 		}
 		switch {
 		case b.Spec.Mode == v1alpha1.ModeAudit:
 			s.auditing = append(s.auditing, b)
-		case r.gate.blocks(b) && !s.holdsPoliciesOf(b):
+		case blocks(b) && !s.holdsPoliciesOf(b):
 			s.waiting = append(s.waiting, b)
 		default:
 			s.enforcing = append(s.enforcing, b)
 		}
 	}
-	if slices.ContainsFunc(s.waiting, r.gate.undecided) {
-		s.waitTogether()
-	}
-	return s, nil
 }
 
 // waitTogether lets no baseline come that is not there yet while it is not known of another whether it may: the deny of
@@ -140,16 +151,22 @@ func (s *situation) holdsPoliciesOf(b *v1alpha1.NetworkBaseline) bool {
 func (r *NamespaceReconciler) audit(s *situation) []share {
 	var shares []share
 	for _, b := range s.auditing {
-		as := *s
-		as.enforcing = append(slices.Clone(s.enforcing), b)
-		as.ownership.Owners = maps.Clone(s.ownership.Owners)
-		as.ownership.Owners[b.UID] = b.Name
-		as.policies = slices.Concat(s.policies, s.frozen)
-		as.surroundings = as.ownership.Surroundings(slices.Concat(s.retained, as.policies))
-		rendered, _ := r.renderer.render(&as)
-		shares = append(shares, auditShare(&as, b, rendered, as.ownership.Sort(as.policies, rendered)))
+		as := s.enforcingToo(b)
+		rendered, _ := r.renderer.render(as)
+		shares = append(shares, auditShare(as, b, rendered, as.ownership.Sort(as.policies, rendered)))
 	}
 	return shares
+}
+
+// enforcingToo is the situation if a baseline in audit mode were enforced as well.
+func (s *situation) enforcingToo(b *v1alpha1.NetworkBaseline) *situation {
+	as := *s
+	as.enforcing = append(slices.Clone(s.enforcing), b)
+	as.ownership.Owners = maps.Clone(s.ownership.Owners)
+	as.ownership.Owners[b.UID] = b.Name
+	as.policies = slices.Concat(s.policies, s.frozen)
+	as.surroundings = as.ownership.Surroundings(slices.Concat(s.retained, as.policies))
+	return &as
 }
 
 // governs says whether a baseline wants policies here. Before it has its finalizer none is written for it, because then

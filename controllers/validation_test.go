@@ -27,7 +27,10 @@ func try(name, spec string) (*unstructured.Unstructured, error) {
 	u.SetAPIVersion("netbaseline.io/v1alpha1")
 	u.SetKind("NetworkBaseline")
 	u.SetName(name)
-	return u, k8s.Create(ctx, u, client.DryRunAll, client.FieldValidation("Strict"))
+	written := u.DeepCopy().Object
+	err := k8s.Create(ctx, u, client.DryRunAll, client.FieldValidation("Strict"))
+	agrees(written, u.Object["spec"], err)
+	return u, err
 }
 
 // with puts a profile into a spec that is good otherwise.

@@ -68,7 +68,7 @@ else
   report "go.mod, go.sum" "go mod tidy"
 fi
 
-unformatted=$(gofmt -l main.go api controllers hack)
+unformatted=$(gofmt -l main.go api config controllers hack)
 if [ -z "$unformatted" ]; then
   echo "ok    gofmt"
 else

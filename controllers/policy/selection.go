@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -23,6 +24,17 @@ var DefaultProtection = Protection{
 	"kube-system", "kube-public", "kube-node-lease",
 	"calico-system", "calico-apiserver", "tigera-operator", "kube-flannel", "cilium*", "kube-ovn", "ovn-kubernetes",
 	"openshift", "openshift-*", "gke-*", "gmp-*", "cattle-*", "app-routing-system",
+}
+
+// ParseProtection reads a list with commas, in which blanks mean nothing.
+func ParseProtection(list string) Protection {
+	var p Protection
+	for name := range strings.SplitSeq(list, ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			p = append(p, name)
+		}
+	}
+	return p
 }
 
 // Validate returns an error for a malformed pattern.
