@@ -53,6 +53,13 @@ conformance: ## Ask two independent evaluators what the profile, the samples and
 	go -C hack/conformance vet ./...
 	go -C hack/conformance test -count=1 ./...
 
+# Helm is built from source when first used, minutes on two cores; later Go has it.
+.PHONY: install-paths
+install-paths: ## Install in every way, each on a clean control plane; compare the chart; ask whether each right is needed.
+	go -C hack/install mod tidy -diff
+	go -C hack/install vet ./...
+	@assets=$$(hack/controlplane/assets.sh) && KUBEBUILDER_ASSETS="$$assets" go -C hack/install test -count=1 ./...
+
 .PHONY: test-chaos
 test-chaos: CHAOS = .
 test-chaos: export CHAOS_SECONDS ?= 600
@@ -140,6 +147,10 @@ docker-buildx: ## Build and push the image IMG for PLATFORMS.
 build-installer: ## Generate dist/install.yaml: all that `make deploy` applies, in one file.
 	@mkdir -p dist
 	$(MANIFESTS) > dist/install.yaml
+
+.PHONY: chart
+chart: ## Generate what the Helm chart in dist/chart takes over from config/.
+	go run ./hack/chart -version $(VERSION) -kustomize "$(KUSTOMIZE)"
 
 ##@ Deployment
 
