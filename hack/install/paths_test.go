@@ -70,6 +70,8 @@ func TestOptionsAreAccepted(t *testing.T) {
 	c.apply(t, monitoringKind("ServiceMonitor", "servicemonitors")+"---\n"+monitoringKind("PrometheusRule", "prometheusrules"))
 	c.kubectl(t, "wait", "--for=condition=Established", "crd", "--all", "--timeout="+patience.String())
 	c.helm(t, "install", "netbaseline", chart, "--create-namespace", "--values", everything(t))
+	// Its arguments are such as the operator knows.
+	c.run(t, c.deployment(t)).stop(t)
 	c.helm(t, "upgrade", "netbaseline", chart, "--reset-values")
 }
 
@@ -184,4 +186,12 @@ func (c *cluster) nothingElse(t *testing.T) {
 	if d, err := c.typed.AppsV1().Deployments(home).List(t.Context(), metav1.ListOptions{}); err != nil || len(d.Items) > 0 {
 		t.Errorf("the Deployment is left behind (%v)", err)
 	}
+}
+
+// TestHelmTakesOver: what kubectl installed becomes a release, as the chart's README says.
+func TestHelmTakesOver(t *testing.T) {
+	c := start(t, localcluster.Options{})
+	c.kubectl(t, "apply", "-k", root+"/config/default")
+	c.helm(t, "install", "netbaseline", chart, "--take-ownership", "--force-conflicts")
+	c.run(t, c.deployment(t)).stop(t)
 }
