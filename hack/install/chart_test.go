@@ -123,11 +123,34 @@ func TestAnotherRelease(t *testing.T) {
 	if used := as[appsv1.Deployment](t, all, "Deployment").Spec.Template.Spec.ServiceAccountName; used != account.Name {
 		t.Errorf("the pods are %s, the ServiceAccount is %s", used, account.Name)
 	}
-	for _, subjects := range strings.Split(out, "kind: ServiceAccount\n")[1:] {
-		if !strings.Contains(subjects[:min(len(subjects), 80)], "name: "+account.Name) && !strings.Contains(subjects, "serviceAccount:") {
-			t.Errorf("a subject is somebody else: %s", subjects[:80])
+	for key, o := range all {
+		for _, subject := range subjects(o.Object) {
+			if subject["name"] != account.Name || subject["namespace"] != account.Namespace {
+				t.Errorf("%s is about %v, and the ServiceAccount is %s", key, subject, account.Name)
+			}
 		}
 	}
+}
+
+// subjects are the ServiceAccounts that a binding or a FlowSchema names.
+func subjects(node any) (found []map[string]any) {
+	switch node := node.(type) {
+	case map[string]any:
+		if of, ok := node["serviceAccount"].(map[string]any); ok {
+			return []map[string]any{of}
+		}
+		if node["kind"] == "ServiceAccount" && node["apiVersion"] == nil {
+			return []map[string]any{node}
+		}
+		for _, value := range node {
+			found = append(found, subjects(value)...)
+		}
+	case []any:
+		for _, item := range node {
+			found = append(found, subjects(item)...)
+		}
+	}
+	return found
 }
 
 // TestVersion: Chart.yaml, the image and the Makefile name one version. That it is the Makefile's, `make verify` says.

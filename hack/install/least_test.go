@@ -41,6 +41,14 @@ func TestRightsAreTheLeast(t *testing.T) {
 	c.kubectl(t, "wait", "--for=condition=Established", "crd/networkbaselines.netbaseline.io", "--timeout="+patience.String())
 	c.standIns(t)
 	d := c.deployment(t)
+	account := "system:serviceaccount:" + d.Namespace + ":" + d.Spec.Template.Spec.ServiceAccountName
+	// Also when something does not come about, because then this is most likely why.
+	defer func() {
+		_, refused := readAudit(t, logFile, account)
+		for _, line := range refused {
+			t.Errorf("refused, so that a right is missing: %s", line)
+		}
+	}()
 	leader := c.run(t, d)
 	// Where the API server cannot stream a list, before Kubernetes 1.34, the caches list and watch.
 	standby := c.run(t, d, "KUBE_FEATURE_WatchListClient=false")
@@ -53,11 +61,7 @@ func TestRightsAreTheLeast(t *testing.T) {
 	c.kubectl(t, "delete", "networkbaseline", "--all", "--timeout="+patience.String())
 	standby.stop(t)
 
-	account := "system:serviceaccount:" + d.Namespace + ":" + d.Spec.Template.Spec.ServiceAccountName
-	used, refused := readAudit(t, logFile, account)
-	for _, line := range refused {
-		t.Errorf("refused, so that a right is missing: %s", line)
-	}
+	used, _ := readAudit(t, logFile, account)
 	granted := c.granted(t, d.Namespace, d.Spec.Template.Spec.ServiceAccountName)
 	if len(granted) == 0 || len(used) == 0 {
 		t.Fatalf("%d rights granted and %d used: this test looks at the wrong account", len(granted), len(used))
