@@ -1,14 +1,18 @@
 # The release. config/manager/kustomization.yaml names the same version, and `make verify` compares the two.
 VERSION ?= 0.1.0
+# When the release was made: an input, so that whoever builds it again gets the same bundle and the same image.
+CREATED ?= 2026-11-21T00:00:00Z
 RELEASE_IMG = ghcr.io/netbaseline/netbaseline:v$(VERSION)
 # What is built, pushed and deployed, when it isn't the release.
 IMG ?= $(RELEASE_IMG)
 PLATFORMS ?= linux/amd64,linux/arm64,linux/s390x,linux/ppc64le
 
 # The versions of tools each have one place too, a module of their own: hack/tools (controller-gen, kustomize,
-# setup-envtest), hack/lint (golangci-lint), hack/controlplane (Kubernetes and etcd). Go builds them when first used.
+# setup-envtest), hack/lint (golangci-lint), hack/controlplane (Kubernetes and etcd), hack/api-docs (crd-ref-docs), hack/ci
+# (actionlint, govulncheck). Go builds them when first used.
 CONTROLLER_GEN = go tool -modfile=hack/tools/go.mod controller-gen
 KUSTOMIZE = go tool -modfile=hack/tools/go.mod kustomize
+CRD_REF_DOCS = go tool -modfile=hack/api-docs/go.mod crd-ref-docs
 GOLANGCI_LINT = go tool -modfile=hack/lint/go.mod golangci-lint
 KUBECTL ?= kubectl
 CONTAINER_TOOL ?= docker
@@ -52,6 +56,13 @@ conformance: ## Ask two independent evaluators what the profile, the samples and
 	go -C hack/conformance mod tidy -diff
 	go -C hack/conformance vet ./...
 	go -C hack/conformance test -count=1 ./...
+
+# -count=1: as above, for the Dockerfile and the operator's own code.
+.PHONY: test-image
+test-image: ## Build the image twice without a container engine, and look into it.
+	go -C hack/image mod tidy -diff
+	go -C hack/image vet ./...
+	go -C hack/image test -count=1 ./...
 
 # Helm is built from source when first used, minutes on two cores; later Go has it.
 .PHONY: install-paths
@@ -100,6 +111,11 @@ manifests: ## Generate the CRD and the manager's ClusterRole.
 generate: ## Generate the DeepCopy methods.
 	$(CONTROLLER_GEN) object:headerFile=hack/boilerplate.go.txt paths=./api/...
 
+.PHONY: api-docs
+api-docs: ## Generate docs/api.md, the reference of the API.
+	$(CRD_REF_DOCS) --source-path=api --config=hack/api-docs/config.yaml --templates-dir=hack/api-docs/templates \
+	  --renderer=markdown --output-path=docs/api.md --log-level=ERROR
+
 .PHONY: fmt
 fmt: ## Format the Go code.
 	gofmt -l -w main.go api controllers hack
@@ -121,6 +137,17 @@ lint-tool:
 	@echo "golangci-lint: built from source when first used here, minutes on two cores; later seconds" >&2
 	@go tool -n -modfile=hack/lint/go.mod golangci-lint >/dev/null
 
+# What is wrong with the workflows would else be seen when they run: at a release, say.
+.PHONY: test-workflows
+test-workflows: ## Lint the GitHub workflows: actions pinned, least permissions, actionlint.
+	go -C hack/ci mod tidy -diff
+	go -C hack/ci vet ./...
+	go -C hack/ci test -count=1 ./...
+
+.PHONY: vulncheck
+vulncheck: ## Look for known vulnerabilities in what the operator calls. Asks vuln.go.dev, so it is no part of `make test`.
+	go tool -modfile=hack/ci/go.mod govulncheck ./...
+
 .PHONY: run
 run: manifests generate ## Run the operator here, against the cluster of your kubeconfig (`make install` first).
 	go run . $(ARGS)
@@ -135,6 +162,12 @@ build: ## Build bin/netbaseline.
 docker-build: ## Build the image IMG.
 	$(CONTAINER_TOOL) build --build-arg VERSION=$(VERSION) -t $(IMG) .
 
+.PHONY: image
+image: ## Build bin/netbaseline.oci.tar without a container engine: the image for linux/amd64 and linux/arm64, reproducible.
+	@mkdir -p bin
+	@go -C hack/image run . -reference=$(IMG) -version=$(VERSION) -created=$(CREATED) \
+	  -revision="$$(git rev-parse HEAD 2>/dev/null || true)" -o ../../bin/netbaseline.oci.tar
+
 .PHONY: docker-push
 docker-push: ## Push the image IMG.
 	$(CONTAINER_TOOL) push $(IMG)
@@ -147,6 +180,11 @@ docker-buildx: ## Build and push the image IMG for PLATFORMS.
 build-installer: ## Generate dist/install.yaml: all that `make deploy` applies, in one file.
 	@mkdir -p dist
 	$(MANIFESTS) > dist/install.yaml
+
+.PHONY: bundle
+bundle: ## Generate the OLM bundle from config/manifests, and check it by OLM's rules.
+	$(KUSTOMIZE) build config/manifests | sed 's|image: $(RELEASE_IMG)$$|image: $(IMG)|' | \
+	  go run ./hack/bundle -version=$(VERSION) -created=$(CREATED) -platforms=$(PLATFORMS) -icon=docs/logo.svg -o bundle
 
 .PHONY: chart
 chart: ## Generate what the Helm chart in dist/chart takes over from config/.

@@ -106,6 +106,7 @@ var _ = Describe("discovery", func() {
 		resolved := func() []string { return get(b).Status.Resolved.DNS }
 		pods53 := []string{"pods TCP 53", "pods UDP 53"}
 		Expect(dns()).To(Equal(pods53))
+		Expect(resolved()).To(Equal([]string{"pods k8s-app=kube-dns in kube-system on UDP 53, TCP 53 (assumed: no DNS Service was found)"}))
 
 		By("a Service with an address, which some networks filter before it is translated")
 		kubeDNS := dnsService()

@@ -20,8 +20,15 @@ const inflightPatience = 15 * time.Second
 // whoever plans on a cache that lags behind its own writes would write them again.
 type inflight struct {
 	mu          sync.Mutex
-	byNamespace map[string]map[string]write
+	byNamespace map[string]*expected
 	now         func() time.Time
+}
+
+// expected are a namespace's writes that the cache has not seen.
+type expected struct {
+	// writing says that the pass which writes has not ended.
+	writing bool
+	byName  map[string]write
 }
 
 type write struct {
@@ -31,14 +38,14 @@ type write struct {
 }
 
 func newInflight() *inflight {
-	return &inflight{byNamespace: map[string]map[string]write{}, now: time.Now}
+	return &inflight{byNamespace: map[string]*expected{}, now: time.Now}
 }
 
 // wrote notes a create or an update, and then looks whether the cache holds it already.
 func (f *inflight) wrote(p *networkingv1.NetworkPolicy, cached func() *networkingv1.NetworkPolicy) {
 	f.note(p.Namespace, p.Name, write{p.UID, p.ResourceVersion, f.now()})
 	if c := cached(); c != nil {
-		f.seen(c, false)
+		f.clear(c, false)
 	}
 }
 
@@ -46,26 +53,50 @@ func (f *inflight) wrote(p *networkingv1.NetworkPolicy, cached func() *networkin
 func (f *inflight) deleted(p *networkingv1.NetworkPolicy, cached func() *networkingv1.NetworkPolicy) {
 	f.note(p.Namespace, p.Name, write{p.UID, "", f.now()})
 	if c := cached(); c == nil {
-		f.seen(p, true)
+		f.clear(p, true)
 	} else {
-		f.seen(c, false)
+		f.clear(c, false)
 	}
 }
 
 func (f *inflight) note(namespace, name string, w write) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.byNamespace[namespace] == nil {
-		f.byNamespace[namespace] = map[string]write{}
+	e := f.byNamespace[namespace]
+	if e == nil {
+		e = &expected{byName: map[string]write{}}
+		f.byNamespace[namespace] = e
 	}
-	f.byNamespace[namespace][name] = w
+	e.writing = true
+	e.byName[name] = w
 }
 
-// seen clears what the cache has caught up with. gone says that the policy was deleted.
-func (f *inflight) seen(p *networkingv1.NetworkPolicy, gone bool) {
+// seen clears what the cache has caught up with; gone says that the policy was deleted. It returns whether the
+// namespace is busy: the pass that writes, or the event of its last write, will wake it. The event that ends this
+// returns last.
+func (f *inflight) seen(p *networkingv1.NetworkPolicy, gone bool) (busy, last bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	w, ok := f.byNamespace[p.Namespace][p.Name]
+	if f.byNamespace[p.Namespace] == nil {
+		return false, false
+	}
+	f.clearLocked(p, gone)
+	busy = f.byNamespace[p.Namespace] != nil
+	return busy, !busy
+}
+
+func (f *inflight) clear(p *networkingv1.NetworkPolicy, gone bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.clearLocked(p, gone)
+}
+
+func (f *inflight) clearLocked(p *networkingv1.NetworkPolicy, gone bool) {
+	e := f.byNamespace[p.Namespace]
+	if e == nil {
+		return
+	}
+	w, ok := e.byName[p.Name]
 	if !ok {
 		return
 	}
@@ -78,11 +109,35 @@ func (f *inflight) seen(p *networkingv1.NetworkPolicy, gone bool) {
 		caughtUp = reached(p.ResourceVersion, w.resourceVersion) || gone && p.UID == w.uid
 	}
 	if caughtUp {
-		delete(f.byNamespace[p.Namespace], p.Name)
-		if len(f.byNamespace[p.Namespace]) == 0 {
-			delete(f.byNamespace, p.Namespace)
-		}
+		delete(e.byName, p.Name)
+		f.dropIdle(p.Namespace)
 	}
+}
+
+// wroteAll notes that a pass has ended, and says when the namespace is to be looked at again: soon when the cache has
+// seen all its writes already, when patience ends otherwise, unless an event comes first; 0 when it wrote nothing.
+func (f *inflight) wroteAll(namespace string) time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	e := f.byNamespace[namespace]
+	if e == nil {
+		return 0
+	}
+	e.writing = false
+	if f.dropIdle(namespace) {
+		return time.Millisecond
+	}
+	return inflightPatience
+}
+
+// dropIdle forgets a namespace that waits for nothing.
+func (f *inflight) dropIdle(namespace string) bool {
+	e := f.byNamespace[namespace]
+	idle := !e.writing && len(e.byName) == 0
+	if idle {
+		delete(f.byNamespace, namespace)
+	}
+	return idle
 }
 
 // waiting says for how long the namespace has still to wait for its own writes; 0 for not at all.
@@ -90,8 +145,10 @@ func (f *inflight) waiting(namespace string) time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var left time.Duration
-	for _, w := range f.byNamespace[namespace] {
-		left = max(left, inflightPatience-f.now().Sub(w.at))
+	if e := f.byNamespace[namespace]; e != nil {
+		for _, w := range e.byName {
+			left = max(left, inflightPatience-f.now().Sub(w.at))
+		}
 	}
 	if left == 0 {
 		delete(f.byNamespace, namespace)

@@ -134,8 +134,33 @@ func TestInflightLosesPatience(t *testing.T) {
 func TestInflightForgetsWhatItHasSeen(t *testing.T) {
 	f := newInflight()
 	f.wrote(versioned("a", "5"), inCache(nil))
+	f.wroteAll("shop")
 	f.seen(versioned("a", "5"), false)
 	if len(f.byNamespace) != 0 {
 		t.Error("it grows with every namespace ever written to")
+	}
+}
+
+func TestInflightSaysWhenToLookAgain(t *testing.T) {
+	f := newInflight()
+	if got := f.wroteAll("shop"); got != 0 {
+		t.Errorf("nothing was written, and it wants to look again after %s", got)
+	}
+	f.wrote(versioned("a", "5"), inCache(nil))
+	if got := f.wroteAll("shop"); got != inflightPatience {
+		t.Errorf("the event is to come, and it wants to look again after %s", got)
+	}
+	if busy, last := f.seen(versioned("a", "5"), false); busy || !last {
+		t.Errorf("the event came: busy %t, last %t", busy, last)
+	}
+	f.wrote(versioned("a", "6"), inCache(nil))
+	if busy, last := f.seen(versioned("a", "6"), false); !busy || last {
+		t.Errorf("the event came before the pass ended: busy %t, last %t", busy, last)
+	}
+	if got := f.wroteAll("shop"); got <= 0 || got >= staleDelay {
+		t.Errorf("all events came, and it wants to look again after %s, want soon", got)
+	}
+	if busy, last := f.seen(versioned("a", "7"), false); busy || last {
+		t.Errorf("somebody's event: busy %t, last %t", busy, last)
 	}
 }

@@ -24,17 +24,17 @@ const staleDelay = 50 * time.Millisecond
 
 // NamespaceReconciler makes one namespace hold exactly the policies that its baselines ask for.
 type NamespaceReconciler struct {
-	client     client.Client
-	writer     *writer
-	inflight   *inflight
-	renderer   *renderer
-	outcomes   *outcomes
-	narrator   *narrator
-	memory     *memory
-	gate       *gate
-	facts      *facts.Tracker
-	protection policy.Protection
-	now        func() time.Time
+	client    client.Client
+	writer    *writer
+	inflight  *inflight
+	renderer  *renderer
+	outcomes  *outcomes
+	narrator  *narrator
+	memory    *memory
+	gate      *gate
+	facts     *facts.Tracker
+	selectors *selectors
+	now       func() time.Time
 }
 
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=list;watch
@@ -64,11 +64,12 @@ func (r *NamespaceReconciler) Reconcile(ctx context.Context, req reconcile.Reque
 	settled := r.memory.settled(s, key)
 	result := r.writer.apply(ctx, s.namespace, plan)
 	result.failures = append(result.failures, r.release(ctx, s)...)
+	again := r.inflight.wroteAll(s.namespace)
 
 	r.narrate(ctx, s, result, settled)
 	r.memory.remember(s, key, live, plan, result)
 	r.outcomes.Set(s.namespace, append(sharesOf(s, rendered, live, plan, result), r.audit(s)...))
-	return comeAgain(result.failures)
+	return comeAgain(result.failures, again)
 }
 
 // release takes the owner off retained policies.
@@ -111,11 +112,11 @@ func (r *NamespaceReconciler) forget(namespace string) {
 	r.outcomes.Set(namespace, nil)
 }
 
-// comeAgain is with backoff where something was refused, and soon where a race was lost. What a terminating namespace
-// refuses is over.
-func comeAgain(failures []failure) (reconcile.Result, error) {
+// comeAgain is with backoff where something was refused, soon where a race was lost, and otherwise when our own writes
+// have been seen. What a terminating namespace refuses is over.
+func comeAgain(failures []failure, again time.Duration) (reconcile.Result, error) {
 	var errs []error
-	var result reconcile.Result
+	result := reconcile.Result{RequeueAfter: again}
 	for _, f := range failures {
 		switch {
 		case terminating(f.err):

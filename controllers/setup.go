@@ -15,6 +15,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -46,20 +47,23 @@ func CacheOptions() cache.Options {
 	return cache.Options{ByObject: map[client.Object]cache.ByObject{
 		&corev1.Service{}:             {Namespaces: few, Transform: cache.TransformStripManagedFields()},
 		&discoveryv1.EndpointSlice{}:  {Namespaces: few, Transform: cache.TransformStripManagedFields()},
-		&networkingv1.NetworkPolicy{}: {Transform: slimPolicy, UnsafeDisableDeepCopy: &shared},
+		&networkingv1.NetworkPolicy{}: {Transform: slimPolicy(newInterner()), UnsafeDisableDeepCopy: &shared},
 		&corev1.Namespace{}:           {Transform: slimNamespace, UnsafeDisableDeepCopy: &shared},
 	}}
 }
 
-// slimPolicy drops what nobody reads: of managedFields, who wrote when is enough.
-func slimPolicy(o any) (any, error) {
-	if p, ok := o.(*networkingv1.NetworkPolicy); ok {
-		for i := range p.ManagedFields {
-			entry := &p.ManagedFields[i]
-			*entry = metav1.ManagedFieldsEntry{Manager: entry.Manager, Operation: entry.Operation, Time: entry.Time}
+// slimPolicy drops what nobody reads, of managedFields all but who wrote when, and shares what others hold as well.
+func slimPolicy(interner *interner) toolscache.TransformFunc {
+	return func(o any) (any, error) {
+		if p, ok := o.(*networkingv1.NetworkPolicy); ok {
+			for i := range p.ManagedFields {
+				entry := &p.ManagedFields[i]
+				*entry = metav1.ManagedFieldsEntry{Manager: entry.Manager, Operation: entry.Operation, Time: entry.Time}
+			}
+			interner.share(p)
 		}
+		return o, nil
 	}
-	return o, nil
 }
 
 // slimNamespace keeps the name, the labels and whether the namespace is going.
@@ -89,17 +93,17 @@ func SetupWithManager(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	follow := &follower{tracker: tracker, reader: mgr.GetClient(), baselines: baselineBell, namespaces: namespaceBell}
 
 	namespaces := &NamespaceReconciler{
-		client:     mgr.GetClient(),
-		writer:     &writer{client: client.WithFieldOwner(mgr.GetClient(), policy.FieldManager), inflight: inflight},
-		inflight:   inflight,
-		renderer:   newRenderer(),
-		outcomes:   outcomes,
-		narrator:   newNarrator(mgr.GetEventRecorder(policy.FieldManager)),
-		memory:     newMemory(),
-		gate:       gate,
-		facts:      tracker,
-		protection: o.Protection,
-		now:        time.Now,
+		client:    mgr.GetClient(),
+		writer:    &writer{client: client.WithFieldOwner(mgr.GetClient(), policy.FieldManager), inflight: inflight},
+		inflight:  inflight,
+		renderer:  newRenderer(),
+		outcomes:  outcomes,
+		narrator:  newNarrator(mgr.GetEventRecorder(policy.FieldManager)),
+		memory:    newMemory(),
+		gate:      gate,
+		facts:     tracker,
+		selectors: newSelectors(o.Protection),
+		now:       time.Now,
 	}
 	if err := ctrl.NewControllerManagedBy(mgr).Named("namespace").
 		For(&corev1.Namespace{}, builder.OnlyMetadata, builder.WithPredicates(namespaceChanged())).

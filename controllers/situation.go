@@ -7,6 +7,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -64,7 +65,7 @@ func (r *NamespaceReconciler) look(ctx context.Context, namespace string) (*situ
 	s.sortPolicies(policies.Items)
 	for i := range baselines.Items {
 		b := &baselines.Items[i]
-		if !s.governs(b) || selects(b, r.protection, namespace, ns.Labels) != policy.Selected {
+		if !s.governs(b) || r.selectors.of(b).Select(namespace, ns.Labels) != policy.Selected {
 			continue
 		}
 		switch {
@@ -157,12 +158,39 @@ func (s *situation) governs(b *v1alpha1.NetworkBaseline) bool {
 	return b.DeletionTimestamp == nil && (hasFinalizer(b) || s.holdsPoliciesOf(b))
 }
 
-// selects is what the baseline is to the namespace; a selector that does not compile selects nothing, and is told as
-// a problem of the baseline.
-func selects(b *v1alpha1.NetworkBaseline, protection policy.Protection, namespace string, labels map[string]string) policy.Selection {
-	selector, err := policy.NewSelector(&b.Spec, protection)
-	if err != nil {
-		return policy.NotSelected
+// selectors compiles what each baseline selects once for each of its generations.
+type selectors struct {
+	protection policy.Protection
+	mu         sync.Mutex
+	byUID      map[types.UID]compiled
+}
+
+type compiled struct {
+	generation int64
+	selector   policy.Selector
+}
+
+// selectorsCapacity bounds what is kept of baselines that may be gone; a cluster has a handful.
+const selectorsCapacity = 256
+
+func newSelectors(protection policy.Protection) *selectors {
+	return &selectors{protection: protection, byUID: map[types.UID]compiled{}}
+}
+
+// of is the selector of a baseline; one that does not compile selects nothing, and is told as a problem of the baseline.
+func (s *selectors) of(b *v1alpha1.NetworkBaseline) policy.Selector {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known, ok := s.byUID[b.UID]; ok && known.generation == b.Generation {
+		return known.selector
 	}
-	return selector.Select(namespace, labels)
+	selector, err := policy.NewSelector(&b.Spec, s.protection)
+	if err != nil {
+		selector = policy.Selector{}
+	}
+	if len(s.byUID) >= selectorsCapacity {
+		clear(s.byUID)
+	}
+	s.byUID[b.UID] = compiled{b.Generation, selector}
+	return selector
 }

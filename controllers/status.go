@@ -88,10 +88,12 @@ func resolved(baseline *v1alpha1.NetworkBaseline, found policy.Facts) *v1alpha1.
 	var out v1alpha1.Resolved
 	profile := &baseline.Spec.Profile
 	if dns := profile.AllowDNS; dns != nil && len(dns.Resolvers) == 0 {
-		if len(found.DNS) == 0 {
-			found.DNS = policy.DefaultDNS
-		}
 		out.DNS = facts.Describe(found.DNS, maxResolved)
+		if len(found.DNS) == 0 {
+			for _, line := range facts.Describe(policy.DefaultDNS, maxResolved) {
+				out.DNS = append(out.DNS, line+" (assumed: no DNS Service was found)")
+			}
+		}
 	}
 	if profile.AllowKubeAPIServer != nil {
 		out.KubeAPIServer = facts.Describe(found.KubeAPIServer, maxResolved)

@@ -155,7 +155,7 @@ var _ = Describe("validation", func() {
 		Entry("allowDNS alone", with("allowDNS: {}")),
 		Entry("blockMetadata alone", with("blockMetadata: {}")),
 		Entry("allowSameNamespace alone", with("allowSameNamespace: {}")),
-		Entry("every ingress controller", with("allowIngressController: {controllers: [IngressNginx, Traefik, HAProxy, Contour, EnvoyGateway, OpenShiftRouter, AKSAppRouting, GKELoadBalancer]}")),
+		Entry("every ingress controller", with("allowIngressController: {controllers: [IngressNginx, RKE2IngressNginx, NginxInc, Traefik, HAProxy, Contour, Istio, EnvoyGateway, Kong, OpenShiftRouter, AKSAppRouting, GKELoadBalancer]}")),
 		Entry("every monitoring stack", with("allowMonitoring: {stacks: [Prometheus, VictoriaMetrics, GrafanaAlloy, OpenTelemetryCollector, Datadog, OpenShiftMonitoring, GKEManagedPrometheus]}")),
 		Entry("both directions", with("defaultDeny: {directions: [Ingress, Egress]}, allowSameNamespace: {directions: [Egress]}")),
 		Entry("every kind of peer", monitoring(`{podSelector: {}}, {namespaceSelector: {}}, {namespaceSelector: {}, podSelector: {matchLabels: {a: ""}}}, {cidr: 0.0.0.0/0, except: [10.0.0.0/8, 192.0.2.1/32]}, {cidr: "::/0", except: ["fd00::/8"]}, {cidr: "2001:db8::1/128"}`)),

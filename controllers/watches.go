@@ -55,31 +55,24 @@ func namespaceChanged() predicate.Predicate {
 }
 
 // policyEvents wakes the namespace of a policy, whoever's it is: conflicts, stripped labels and the metadata block
-// depend on those of others. It also tells inflight what the cache has seen.
+// depend on those of others. It also tells inflight what the cache has seen. While our own writes come back, only the
+// last of them wakes: whatever else happened meanwhile is seen then.
 func policyEvents(inflight *inflight) handler.EventHandler {
-	wake := func(q queue, o client.Object) {
-		q.Add(reconcile.Request{NamespacedName: types.NamespacedName{Name: o.GetNamespace()}})
-	}
-	seen := func(o client.Object, gone bool) {
-		if p, ok := o.(*networkingv1.NetworkPolicy); ok {
-			inflight.seen(p, gone)
+	tell := func(q queue, o client.Object, gone, changed bool) {
+		p, ok := o.(*networkingv1.NetworkPolicy)
+		if !ok {
+			return
+		}
+		if busy, last := inflight.seen(p, gone); last || changed && !busy {
+			q.Add(reconcile.Request{NamespacedName: types.NamespacedName{Name: p.Namespace}})
 		}
 	}
 	return handler.Funcs{
-		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) {
-			seen(e.Object, false)
-			wake(q, e.Object)
-		},
+		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) { tell(q, e.Object, false, true) },
 		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) {
-			seen(e.ObjectNew, false)
-			if policyChanged(e.ObjectOld, e.ObjectNew) {
-				wake(q, e.ObjectNew)
-			}
+			tell(q, e.ObjectNew, false, policyChanged(e.ObjectOld, e.ObjectNew))
 		},
-		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queue) {
-			seen(e.Object, true)
-			wake(q, e.Object)
-		},
+		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queue) { tell(q, e.Object, true, true) },
 	}
 }
 

@@ -204,32 +204,49 @@ func TestDriftOvertakesTheBacklog(t *testing.T) {
 
 func TestPolicyEvents(t *testing.T) {
 	ctx := context.Background()
+	created := func(f *inflight, q queue) {
+		policyEvents(f).Create(ctx, event.CreateEvent{Object: versioned("a", "5")}, q)
+	}
+	changed := func(f *inflight, q queue) {
+		now := versioned("a", "5")
+		now.Generation = 2
+		policyEvents(f).Update(ctx, event.UpdateEvent{ObjectOld: versioned("a", "4"), ObjectNew: now}, q)
+	}
+	touched := func(f *inflight, q queue) {
+		policyEvents(f).Update(ctx, event.UpdateEvent{ObjectOld: versioned("a", "4"), ObjectNew: versioned("a", "5")}, q)
+	}
+	deleted := func(f *inflight, q queue) {
+		policyEvents(f).Delete(ctx, event.DeleteEvent{Object: versioned("a", "5")}, q)
+	}
+	foreign := func(f *inflight, q queue) {
+		other := versioned("b", "6")
+		other.Name = "other"
+		policyEvents(f).Create(ctx, event.CreateEvent{Object: other}, q)
+	}
+	idle := func(*inflight) {}
+	writing := func(f *inflight) { f.wrote(versioned("a", "5"), inCache(nil)) }
+	written := func(f *inflight) { writing(f); f.wroteAll("shop") }
 	for _, test := range []struct {
 		name  string
-		do    func(h *inflight, q queue)
+		of    func(*inflight)
+		do    func(*inflight, queue)
 		wakes bool
 	}{
-		{"created", func(f *inflight, q queue) {
-			policyEvents(f).Create(ctx, event.CreateEvent{Object: versioned("a", "5")}, q)
-		}, true},
-		{"changed", func(f *inflight, q queue) {
-			changed := versioned("a", "5")
-			changed.Generation = 2
-			policyEvents(f).Update(ctx, event.UpdateEvent{ObjectOld: versioned("a", "4"), ObjectNew: changed}, q)
-		}, true},
-		{"changed in nothing that counts: it is seen all the same", func(f *inflight, q queue) {
-			policyEvents(f).Update(ctx, event.UpdateEvent{ObjectOld: versioned("a", "4"), ObjectNew: versioned("a", "5")}, q)
-		}, false},
-		{"deleted", func(f *inflight, q queue) {
-			policyEvents(f).Delete(ctx, event.DeleteEvent{Object: versioned("a", "5")}, q)
-		}, true},
+		{"created", idle, created, true},
+		{"changed", idle, changed, true},
+		{"changed in nothing that counts", idle, touched, false},
+		{"deleted", idle, deleted, true},
+		{"our last write comes back", written, created, true},
+		{"our last write comes back, and changed nothing that counts: what came before it was not told", written, touched, true},
+		{"our last write comes back as a delete", written, deleted, true},
+		{"our write comes back while others are to follow", writing, created, false},
+		{"somebody's, while ours is to come back", written, foreign, false},
+		{"somebody's, while we write", writing, foreign, false},
+		{"somebody's, when ours has come back", func(f *inflight) { written(f); f.seen(versioned("a", "5"), false) }, foreign, true},
 	} {
 		q, f := newQueue(t), newInflight()
-		f.wrote(versioned("a", "5"), inCache(nil))
+		test.of(f)
 		test.do(f, q)
-		if f.waiting("shop") != 0 {
-			t.Errorf("%s: inflight was not told", test.name)
-		}
 		q.Add(reconcile.Request{}) // Get would wait for ever
 		got, _ := next(q)
 		if (got == "shop") != test.wakes {

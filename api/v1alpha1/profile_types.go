@@ -104,19 +104,23 @@ type MetadataExemption struct {
 }
 
 // IngressController names an ingress controller whose pods the operator knows how to select.
-// +kubebuilder:validation:Enum=IngressNginx;Traefik;HAProxy;Contour;EnvoyGateway;OpenShiftRouter;AKSAppRouting;GKELoadBalancer
+// +kubebuilder:validation:Enum=IngressNginx;RKE2IngressNginx;NginxInc;Traefik;HAProxy;Contour;Istio;EnvoyGateway;Kong;OpenShiftRouter;AKSAppRouting;GKELoadBalancer
 type IngressController string
 
 // The known ingress controllers; what each selects is the table in controllers/policy/presets.go.
 const (
-	IngressNginx    IngressController = "IngressNginx"
-	Traefik         IngressController = "Traefik"
-	HAProxy         IngressController = "HAProxy"
-	Contour         IngressController = "Contour"
-	EnvoyGateway    IngressController = "EnvoyGateway"
-	OpenShiftRouter IngressController = "OpenShiftRouter"
-	AKSAppRouting   IngressController = "AKSAppRouting"
-	GKELoadBalancer IngressController = "GKELoadBalancer"
+	IngressNginx     IngressController = "IngressNginx"
+	RKE2IngressNginx IngressController = "RKE2IngressNginx"
+	NginxInc         IngressController = "NginxInc"
+	Traefik          IngressController = "Traefik"
+	HAProxy          IngressController = "HAProxy"
+	Contour          IngressController = "Contour"
+	Istio            IngressController = "Istio"
+	EnvoyGateway     IngressController = "EnvoyGateway"
+	Kong             IngressController = "Kong"
+	OpenShiftRouter  IngressController = "OpenShiftRouter"
+	AKSAppRouting    IngressController = "AKSAppRouting"
+	GKELoadBalancer  IngressController = "GKELoadBalancer"
 )
 
 // AllowIngressController allows ingress from ingress controllers.
@@ -126,7 +130,7 @@ type AllowIngressController struct {
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
-	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:MaxItems=16
 	Controllers []IngressController `json:"controllers,omitempty"`
 	// from describes ingress controllers that are not in the list, or not in their usual namespace.
 	// +optional

@@ -92,8 +92,10 @@ func NewPlan(desired *Rendered, live Live) *Plan {
 	b.withhold()
 	b.carryObstacles()
 	b.diff()
-	b.carry()
-	b.plan.Phases = b.phases()
+	if len(b.creates)+len(b.updates)+len(b.deletes) > 0 {
+		b.carry()
+		b.plan.Phases = b.phases()
+	}
 	return b.plan
 }
 
@@ -153,6 +155,9 @@ func (b *planner) withhold() {
 // carryObstacles lets a deny keep the rules of the allows that cannot be written, so that a conflict over a name is
 // no outage.
 func (b *planner) carryObstacles() {
+	if len(b.plan.Obstacles) == 0 {
+		return
+	}
 	for _, d := range directions {
 		name := b.deny(d)
 		if name == "" {
@@ -203,7 +208,7 @@ func (b *planner) carry() {
 	for _, d := range directions {
 		carrier := b.carrier(d)
 		if carrier != "" {
-			arriving[d] = (!b.staysIsolated(d) || b.updatesIn(d) > 1 || b.opened(d, carrier)) && b.othersChange(d, carrier)
+			arriving[d] = b.othersChange(d, carrier) && (!b.staysIsolated(d) || b.updatesIn(d) > 1 || b.opened(d, carrier))
 		} else {
 			carrier = b.leaving(d)
 			leaving[d] = b.othersChange(d, carrier)
@@ -305,12 +310,13 @@ func (b *planner) carrier(d networkingv1.PolicyType) string {
 }
 
 func (b *planner) firstWanted(matches func(*Policy) bool) string {
-	for _, name := range slices.Sorted(maps.Keys(b.want)) {
-		if matches(b.want[name]) {
-			return name
+	first := ""
+	for name, p := range b.want {
+		if matches(p) && (first == "" || name < first) {
+			first = name
 		}
 	}
-	return ""
+	return first
 }
 
 // leaving is the live policy that selects all pods in the direction and goes last. A deny, which has no rules, or

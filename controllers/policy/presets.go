@@ -23,6 +23,14 @@ var ingressControllers = map[v1alpha1.IngressController]preset{
 		peers:  []v1alpha1.Peer{pods("ingress-nginx", "app.kubernetes.io/name", "ingress-nginx")},
 		source: "kubernetes/ingress-nginx deploy/static/provider/cloud/deploy.yaml",
 	},
+	v1alpha1.RKE2IngressNginx: {
+		peers:  []v1alpha1.Peer{pods("kube-system", "app.kubernetes.io/name", "rke2-ingress-nginx")},
+		source: "rancher/rke2-charts rke2-ingress-nginx: the chart's name is the label",
+	},
+	v1alpha1.NginxInc: {
+		peers:  []v1alpha1.Peer{pods("nginx-ingress", "app", "nginx-ingress")},
+		source: "nginx/kubernetes-ingress deployments/daemon-set/nginx-ingress.yaml",
+	},
 	v1alpha1.Traefik: {
 		peers: []v1alpha1.Peer{
 			pods("traefik", "app.kubernetes.io/name", "traefik"),
@@ -38,12 +46,27 @@ var ingressControllers = map[v1alpha1.IngressController]preset{
 		peers:  []v1alpha1.Peer{pods("projectcontour", "app", "envoy")},
 		source: "projectcontour/contour examples/contour/03-envoy.yaml",
 	},
+	v1alpha1.Istio: {
+		peers: []v1alpha1.Peer{
+			pods("istio-system", "istio", "ingressgateway"),
+			pods("istio-ingress", "istio", "ingressgateway"),
+			pods("istio-ingress", "istio", "ingress"), // the chart's release is called istio-ingress in Istio's guide
+		},
+		source: "istio/istio manifests/charts/gateway/templates/_helpers.tpl: gateway.selectorLabels",
+	},
 	v1alpha1.EnvoyGateway: {
 		peers: []v1alpha1.Peer{{
 			NamespaceSelector: namespaceNamed("envoy-gateway-system"),
 			PodSelector:       has("gateway.envoyproxy.io/owning-gateway-name"),
 		}},
 		source: "envoyproxy/gateway internal/gatewayapi/resource.go: OwningGatewayNameLabel",
+	},
+	v1alpha1.Kong: {
+		peers: []v1alpha1.Peer{
+			pods("kong", "app.kubernetes.io/name", "kong"),
+			pods("kong", "app.kubernetes.io/name", "gateway"), // kong/ingress, where the proxy is a chart of that alias
+		},
+		source: "Kong/charts charts/kong/templates/_helpers.tpl: kong.selectorLabels; charts/ingress/Chart.yaml",
 	},
 	v1alpha1.OpenShiftRouter: {
 		// By namespace label alone: with the host network strategy OpenShift gives this meaning to it as well.

@@ -18,22 +18,22 @@ import (
 )
 
 const (
-	// busyNamespaces is the number of namespaces that converge while repairs are measured.
-	busyNamespaces = 1000
+	// flowControl is the kustomization with the operator's FlowSchema.
+	flowControl = "config/flow-control"
 	// Convergences are repeated until there are enough repairs for a p99, or it has been tried often enough.
 	enoughRepairs    = 100
 	mostConvergences = 5
 )
 
-// measureBusy measures what others see of the first convergence of a second baseline: the repair of policies of the
-// first baseline, and the lists of another client. apf applies the kustomization of the settings before.
+// measureBusy measures what others see of the first convergence of a second baseline in as many namespaces again: the
+// repair of policies of the first baseline, and the lists of another client. apf applies the FlowSchema before.
 func (s *scene) measureBusy(ctx context.Context, apf bool) (*busy, error) {
 	if apf {
-		if err := s.kubectl(ctx, "apply", "-k", s.set.APF); err != nil {
+		if err := s.kubectl(ctx, "apply", "-k", flowControl); err != nil {
 			return nil, err
 		}
 	}
-	names := numbered("second", min(s.n, busyNamespaces))
+	names := numbered("second", s.n)
 	if err := s.addNamespaces(ctx, "second", names); err != nil && !apierrors.IsAlreadyExists(err) {
 		return nil, err
 	}

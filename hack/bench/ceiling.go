@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -96,6 +97,8 @@ func (s *scene) write(ctx context.Context, what string, n int, forms map[string]
 	if err != nil {
 		return throughput{}, err
 	}
+	// For about as long as it takes on two cores.
+	profiled := s.profile(ctx, fmt.Sprintf("%d-%s", s.n, strings.ReplaceAll(what, ": ", "-")), time.Duration(n)*time.Millisecond)
 	start := time.Now()
 	if err := parallel(ctx, s.set.Writers, n, do); err != nil {
 		return throughput{}, fmt.Errorf("%s: %w", what, err)
@@ -109,7 +112,7 @@ func (s *scene) write(ctx context.Context, what string, n int, forms map[string]
 	}
 	t := measure(start, s.policies.since(mark), n)
 	t.CPU = spent(after, before)
-	return t, nil
+	return t, profiled()
 }
 
 // waitForms waits until the watcher has seen all namespaces hold exactly the forms.

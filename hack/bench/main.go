@@ -52,7 +52,7 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	binary := filepath.Join(dir, "netbaseline")
+	binary := filepath.Join(dir, operatorProgram)
 	if err := build(ctx, binary); err != nil {
 		return err
 	}
@@ -143,10 +143,8 @@ func (s *scene) measureOnce(ctx context.Context, m *size) (err error) {
 	if m.Busy, err = s.measureBusy(ctx, false); err != nil {
 		return fmt.Errorf("repair during a convergence: %w", err)
 	}
-	if s.set.APF != "" {
-		if m.BusyAPF, err = s.measureBusy(ctx, true); err != nil {
-			return fmt.Errorf("with %s: %w", s.set.APF, err)
-		}
+	if m.BusyAPF, err = s.measureBusy(ctx, true); err != nil {
+		return fmt.Errorf("with %s: %w", flowControl, err)
 	}
 	if m.Soak, err = s.measureSoak(ctx); err != nil {
 		return fmt.Errorf("soak: %w", err)

@@ -14,6 +14,9 @@ import (
 	"time"
 )
 
+// operatorProgram is the name of the operator's binary.
+const operatorProgram = "netbaseline"
+
 // operatorUser is the ServiceAccount of config/default: the operator has its rights and no others.
 const operatorUser = "system:serviceaccount:netbaseline-system:netbaseline-controller-manager"
 

@@ -80,12 +80,14 @@ func writeReport(dir string, all *measurements) error {
 // document is docs/benchmarks.md.
 func document(all *measurements) (string, error) {
 	t, err := template.New("benchmarks").Funcs(template.FuncMap{
-		"cells":   func(r row) string { return "| " + strings.Join(r.cells(), " | ") + " |" },
-		"latency": latency,
-		"growth":  growth,
-		"served":  servedLines,
-		"cpu":     cpuLines,
-		"largest": func(all *measurements) *size { return &all.Sizes[len(all.Sizes)-1] },
+		"cells":          func(r row) string { return "| " + strings.Join(r.cells(), " | ") + " |" },
+		"latency":        latency,
+		"growth":         growth,
+		"served":         servedLines,
+		"cpu":            cpuLines,
+		"convergenceCPU": func(m *size) cpuRatio { r, _ := cpuRatios(m); return r },
+		"rerenderCPU":    func(m *size) cpuRatio { _, r := cpuRatios(m); return r },
+		"largest":        func(all *measurements) *size { return &all.Sizes[len(all.Sizes)-1] },
 	}).Parse(markdown)
 	if err != nil {
 		return "", err
@@ -107,24 +109,66 @@ func growth(m size) string {
 		latency(m.Repair.Edited), latency(m.Repair.Deleted), latency(m.Newcomers))
 }
 
-// cpuLines are the CPU milliseconds for each write, by program: plain creates, and the convergence after them.
-func cpuLines(m *size) string {
-	ceiling, operator := map[string][]float64{}, map[string][]float64{}
+// cpuPerWrite are the medians of the CPU milliseconds for each write, by program, of plain creates and the convergence
+// after them, plain updates and the changed component after them.
+func cpuPerWrite(m *size) (columns [4]map[string]float64) {
+	var samples [4]map[string][]float64
+	for i := range samples {
+		samples[i], columns[i] = map[string][]float64{}, map[string]float64{}
+	}
 	for i := range m.Rounds {
-		for _, of := range []struct {
-			throughput
-			in map[string][]float64
-		}{{m.Rounds[i].Creates, ceiling}, {m.Rounds[i].Convergence.throughput, operator}} {
-			for name, seconds := range of.CPU {
-				of.in[name] = append(of.in[name], 1000*seconds/float64(of.Writes))
+		r := &m.Rounds[i]
+		for column, ts := range [][]throughput{{r.Creates}, {r.Convergence.throughput}, r.Updates, r.Rerenders} {
+			for _, t := range ts {
+				for name, seconds := range t.CPU {
+					samples[column][name] = append(samples[column][name], 1000*seconds/float64(t.Writes))
+				}
 			}
 		}
 	}
+	for i := range samples {
+		for name, sample := range samples[i] {
+			columns[i][name] = median(sample)
+		}
+	}
+	return columns
+}
+
+// cpuLines are those numbers as the lines of a table.
+func cpuLines(m *size) string {
+	columns := cpuPerWrite(m)
 	var b strings.Builder
-	for _, name := range sortedKeys(operator) {
-		fmt.Fprintf(&b, "| %s | %.2f ms | %.2f ms |\n", name, median(ceiling[name]), median(operator[name]))
+	for _, name := range sortedKeys(columns[1]) {
+		b.WriteString("| " + name)
+		for _, column := range columns {
+			fmt.Fprintf(&b, " | %.2f ms", column[name])
+		}
+		b.WriteString(" |\n")
 	}
 	return b.String()
+}
+
+// cpuRatio is what the ratio to the ceiling comes to when no core is ever idle: the CPU time of a plain write beside that of
+// the operator's. Without is the same for an operator that takes no CPU time at all.
+type cpuRatio struct{ With, Without float64 }
+
+func (r cpuRatio) String() string {
+	return fmt.Sprintf("%.2f; with an operator that takes no CPU time at all it would be %.2f", r.With, r.Without)
+}
+
+// cpuRatios are those of the first convergence and of a changed component.
+func cpuRatios(m *size) (convergence, rerender cpuRatio) {
+	columns := cpuPerWrite(m)
+	of := func(plain, operator map[string]float64) cpuRatio {
+		var base, all float64
+		for name := range operator {
+			if name != otherPrograms {
+				base, all = base+plain[name], all+operator[name]
+			}
+		}
+		return cpuRatio{base / all, base / (all - operator[operatorProgram])}
+	}
+	return of(columns[0], columns[1]), of(columns[2], columns[3])
 }
 
 // servedLines are the API server's counts during the last convergence, as a list.

@@ -72,7 +72,7 @@ func (s *scene) converge(ctx context.Context, number int, r *round) error {
 	if err != nil {
 		return err
 	}
-	profiled := s.profile(ctx, fmt.Sprintf("cpu-%d-round%d", s.n, number), time.Duration(r.Creates.Seconds*1.5*float64(time.Second)))
+	profiled := s.profile(ctx, fmt.Sprintf("%d-convergence%d", s.n, number), time.Duration(r.Creates.Seconds*1.5*float64(time.Second)))
 	mark, writes := s.policies.mark(), s.register.mark()
 	total := len(s.names) * (len(s.forms.before) + 1)
 	stop := s.progress("first convergence", total, func() int { return s.policies.mark() - mark })
@@ -135,6 +135,11 @@ func (s *scene) rerender(ctx context.Context, r *round) error {
 		total := len(s.names) * len(s.forms.changed)
 		mark := s.policies.mark()
 		stop := s.progress("changed component", total, func() int { return s.policies.mark() - mark })
+		profiled := s.profile(ctx, fmt.Sprintf("%d-changed-component", s.n), time.Duration(total)*time.Millisecond)
+		before, err := cpuByProcess()
+		if err != nil {
+			return err
+		}
 		start := time.Now()
 		generation, err := s.change(ctx, "production", changed)
 		if err != nil {
@@ -147,9 +152,16 @@ func (s *scene) rerender(ctx context.Context, r *round) error {
 			return err
 		}
 		stop()
+		after, err := cpuByProcess()
+		if err != nil {
+			return err
+		}
 		t := measure(start, s.policies.since(mark), total)
-		t.Curve = nil
+		t.Curve, t.CPU = nil, spent(after, before)
 		r.Rerenders = append(r.Rerenders, t)
+		if err := profiled(); err != nil {
+			return err
+		}
 	}
 	return nil
 }

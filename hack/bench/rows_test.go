@@ -123,3 +123,20 @@ func TestReport(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestCPURatios(t *testing.T) {
+	spent := func(apiserver, operator, others float64) throughput {
+		return throughput{Writes: 1000, CPU: map[string]float64{"kube-apiserver": apiserver, operatorProgram: operator, otherPrograms: others}}
+	}
+	m := &size{Rounds: []round{{
+		Creates: spent(1, 0, 5), Convergence: convergence{throughput: spent(1.25, 0.75, 0)},
+		Updates: []throughput{spent(3, 0, 1)}, Rerenders: []throughput{spent(3, 1, 9), spent(3, 1, 9)},
+	}}}
+	created, updated := cpuRatios(m)
+	if want := (cpuRatio{0.5, 0.8}); created != want {
+		t.Errorf("convergence: got %v, want %v", created, want)
+	}
+	if want := (cpuRatio{0.75, 1}); updated != want {
+		t.Errorf("changed component: got %v, want %v", updated, want)
+	}
+}

@@ -28,8 +28,6 @@ type settings struct {
 	Writers int `json:"writers"`
 	// Profile stores CPU profiles of the convergence.
 	Profile bool `json:"profile"`
-	// APF is a kustomization with a FlowSchema, applied for a second measurement of the neighbour.
-	APF string `json:"apf,omitempty"`
 	// Out is the folder of the report.
 	Out string `json:"-"`
 
@@ -62,7 +60,6 @@ func readSettings(env func(string) string) (settings, error) {
 		Soak:       seconds("SOAK", 120, 8),
 		Writers:    number("WRITERS", 8, 1),
 		Profile:    env("PPROF") != "",
-		APF:        env("APF"),
 		Out:        env("OUT"),
 	}
 	growth := env("GROWTH")

@@ -52,6 +52,13 @@ func (c *Cluster) PauseEtcd(ctx context.Context) (resume func() error, err error
 	return func() error { return syscall.Kill(pid, syscall.SIGCONT) }, syscall.Kill(pid, syscall.SIGSTOP)
 }
 
+// PauseControllerManager stops kube-controller-manager, and with it the garbage collector, where it is. It goes on when
+// resume is called, which does no harm twice.
+func (c *Cluster) PauseControllerManager() (resume func() error, err error) {
+	pid := c.manager.Process.Pid
+	return func() error { return syscall.Kill(pid, syscall.SIGCONT) }, syscall.Kill(pid, syscall.SIGSTOP)
+}
+
 // child is the process of ours that has the argument: envtest does not tell. Where there is no /proc there is pgrep,
 // and the reverse on a bare machine.
 func child(ctx context.Context, argument string) (int, error) {
