@@ -64,6 +64,13 @@ test-image: ## Build the image twice without a container engine, and look into i
 	go -C hack/image vet ./...
 	go -C hack/image test -count=1 ./...
 
+# -count=1: Go's test cache does not see what kustomize and promtool read.
+.PHONY: alerts
+alerts: ## Let Prometheus' own tools judge the alerts and the dashboard. The first time builds promtool, which takes minutes.
+	go -C hack/alerts mod tidy -diff
+	go -C hack/alerts vet ./...
+	go -C hack/alerts test -count=1 ./...
+
 # Helm is built from source when first used, minutes on two cores; later Go has it.
 .PHONY: install-paths
 install-paths: ## Install in every way, each on a clean control plane; compare the chart; ask whether each right is needed.

@@ -119,7 +119,7 @@ func manage(ctx context.Context, f *flags) error {
 	if err != nil {
 		return fmt.Errorf("building the manager: %w", err)
 	}
-	if err := controllers.SetupWithManager(ctx, mgr, controllers.Options{Protection: protection(f), Workers: f.workers}); err != nil {
+	if err := controllers.SetupWithManager(ctx, mgr, controllers.Options{Protection: protection(f), Workers: f.workers, Version: version}); err != nil {
 		return err
 	}
 	if err := errors.Join(mgr.AddHealthzCheck("ping", healthz.Ping), mgr.AddReadyzCheck("ping", healthz.Ping)); err != nil {

@@ -49,7 +49,7 @@ func (w *writer) apply(ctx context.Context, namespace string, plan *policy.Plan)
 				live = step.Live
 			}
 			written, err := w.take(ctx, namespace, step, live)
-			writesTotal.WithLabelValues(string(step.Verb), outcomeLabel(err)).Inc()
+			countWrite(string(step.Verb), step.Baseline, err)
 			if err != nil {
 				out.failures = append(out.failures, failure{step, err})
 				continue
@@ -97,7 +97,9 @@ func (w *writer) take(ctx context.Context, namespace string, step policy.Step, l
 func (w *writer) release(ctx context.Context, live *networkingv1.NetworkPolicy) error {
 	p := live.DeepCopy()
 	p.OwnerReferences, p.ManagedFields = nil, nil
-	if err := w.client.Update(ctx, p); err != nil {
+	err := w.client.Update(ctx, p)
+	countWrite(string(policy.Update), policy.BaselineOf(p), err)
+	if err != nil {
 		if apierrors.IsNotFound(err) {
 			return nil
 		}

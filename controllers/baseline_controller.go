@@ -57,6 +57,10 @@ type BaselineReconciler struct {
 func (r *BaselineReconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	baseline := &v1alpha1.NetworkBaseline{}
 	if err := r.client.Get(ctx, req.NamespacedName, baseline); err != nil {
+		if apierrors.IsNotFound(err) {
+			// Also of one whose finalizer somebody else took off.
+			forgetMetrics(req.Name)
+		}
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	if baseline.DeletionTimestamp == nil && !hasFinalizer(baseline) {
@@ -165,7 +169,7 @@ func (r *BaselineReconciler) report(ctx context.Context, baseline *v1alpha1.Netw
 		return statusInterval, nil
 	}
 	status := newStatus(baseline, view, r.now())
-	setMetrics(baseline.Name, status)
+	setMetrics(baseline, &status, &view)
 	if equality.Semantic.DeepEqual(baseline.Status, status) {
 		return 0, nil
 	}

@@ -5,11 +5,13 @@ package controllers
 
 import (
 	"fmt"
+	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/flowcontrol"
 
@@ -21,7 +23,6 @@ import (
 const (
 	eventRepaired     = "Repaired"
 	eventWriteRefused = "WriteRefused"
-	eventNameConflict = "NameConflict"
 )
 
 // What somebody did to a policy, as Events, metrics and status call it.
@@ -30,21 +31,62 @@ const (
 	actionDeleted = "Deleted"
 )
 
-// narrator emits Events about baselines. It says less when a lot happens at once: each Event is a write, and status
-// and metrics count everything.
+// narrator emits Events about baselines. It says less when a lot of different things happen at once: each new Event is a
+// write, and status and metrics count everything. One that repeats itself is next to none: the recorder makes a series
+// of it.
 type narrator struct {
 	recorder events.EventRecorder
 	limit    flowcontrol.RateLimiter
+	now      func() time.Time
+
+	mu sync.Mutex
+	// told is when something was told last.
+	told map[tale]time.Time
 }
+
+// tale is what makes Events one series.
+type tale struct {
+	baseline                          types.UID
+	namespace, policy, reason, action string
+}
+
+const (
+	// seriesPatience is how long the recorder goes on with a series of which it hears nothing: a minute less than
+	// client-go's finishTime.
+	seriesPatience = 5 * time.Minute
+	// toldCapacity bounds what is remembered of a storm.
+	toldCapacity = 1024
+)
 
 func newNarrator(recorder events.EventRecorder) *narrator {
-	return &narrator{recorder, flowcontrol.NewTokenBucketRateLimiter(1, 50)}
+	return &narrator{recorder: recorder, limit: flowcontrol.NewTokenBucketRateLimiter(1, 50), now: time.Now, told: map[tale]time.Time{}}
 }
 
-func (n *narrator) tell(baseline *v1alpha1.NetworkBaseline, related runtime.Object, eventType, reason, action, note string) {
-	if n.limit.TryAccept() {
-		n.recorder.Eventf(baseline, related, eventType, reason, action, "%s", note)
+func (n *narrator) tell(baseline *v1alpha1.NetworkBaseline, related *networkingv1.NetworkPolicy, eventType, reason, action, note string) {
+	if !n.may(tale{baseline.UID, related.Namespace, related.Name, reason, action}) {
+		return
 	}
+	// Without its resourceVersion, which every status changes: the recorder would begin a new series each time.
+	regarding := &corev1.ObjectReference{
+		APIVersion: v1alpha1.GroupVersion.String(), Kind: "NetworkBaseline", Name: baseline.Name, UID: baseline.UID,
+	}
+	n.recorder.Eventf(regarding, related, eventType, reason, action, "%s", note)
+}
+
+// may says whether to tell something: again at any time, and something new as the limit allows.
+func (n *narrator) may(t tale) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	now := n.now()
+	last, known := n.told[t]
+	if again := known && now.Sub(last) < seriesPatience; !again && !n.limit.TryAccept() {
+		return false
+	}
+	if len(n.told) >= toldCapacity {
+		clear(n.told)
+	}
+	n.told[t] = now
+	return true
 }
 
 // repairOf describes the repair that a step was.

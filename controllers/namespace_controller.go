@@ -34,6 +34,7 @@ type NamespaceReconciler struct {
 	gate      *gate
 	facts     *facts.Tracker
 	selectors *selectors
+	stopwatch *stopwatch
 	now       func() time.Time
 }
 
@@ -49,8 +50,10 @@ func (r *NamespaceReconciler) Reconcile(ctx context.Context, req reconcile.Reque
 		// The watch event of our last write wakes us.
 		return reconcile.Result{RequeueAfter: left}, nil
 	}
+	since := r.stopwatch.take(req.Name)
 	s, err := r.look(ctx, req.Name)
 	if err != nil {
+		r.stopwatch.resume(req.Name, since)
 		return reconcile.Result{}, fmt.Errorf("looking at namespace %s: %w", req.Name, err)
 	}
 	if s == nil {
@@ -66,6 +69,7 @@ func (r *NamespaceReconciler) Reconcile(ctx context.Context, req reconcile.Reque
 	result.failures = append(result.failures, r.release(ctx, s)...)
 	again := r.inflight.wroteAll(s.namespace)
 
+	r.stopwatch.measure(req.Name, since, plan, result, settled)
 	r.narrate(ctx, s, result, settled)
 	r.memory.remember(s, key, live, plan, result)
 	r.outcomes.Set(s.namespace, append(sharesOf(s, rendered, live, plan, result), r.audit(s)...))
@@ -89,7 +93,7 @@ func (r *NamespaceReconciler) narrate(ctx context.Context, s *situation, result 
 	logger := log.FromContext(ctx)
 	for _, step := range result.done {
 		baseline := s.byName[step.Baseline]
-		if step.Passing || step.Want == nil || baseline == nil || !settled(step.Baseline) || step.Live != nil && policy.Same(step.Live, step.Want) {
+		if baseline == nil || !settled(step.Baseline) || !isRepair(step) {
 			continue
 		}
 		repair := repairOf(s.namespace, step, r.now())
@@ -104,6 +108,11 @@ func (r *NamespaceReconciler) narrate(ctx context.Context, s *situation, result 
 				fmt.Sprintf("NetworkPolicy %s/%s: %v", s.namespace, f.step.Name, f.err))
 		}
 	}
+}
+
+// isRepair says of a step in a namespace that held its policies whether it undoes what somebody did to one.
+func isRepair(step policy.Step) bool {
+	return !step.Passing && step.Want != nil && (step.Live == nil || !policy.Same(step.Live, step.Want))
 }
 
 func (r *NamespaceReconciler) forget(namespace string) {

@@ -35,6 +35,8 @@ type Options struct {
 	Protection policy.Protection
 	// Workers is the number of namespaces that converge at the same time; at least 1.
 	Workers int
+	// Version of the operator, for its metrics.
+	Version string
 }
 
 // CacheOptions are what the controllers need of the manager's cache.
@@ -83,6 +85,7 @@ func SetupWithManager(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	if err := mgr.GetFieldIndexer().IndexField(ctx, &networkingv1.NetworkPolicy{}, ownerUIDIndex, ownerUIDs); err != nil {
 		return fmt.Errorf("indexing policies by owner: %w", err)
 	}
+	setBuildInfo(o.Version)
 	baselineBell, namespaceBell := &bell{}, &bell{}
 	outcomes := newOutcomes(baselineBell.ring)
 	gate := newGate(func(b *v1alpha1.NetworkBaseline) {
@@ -103,8 +106,11 @@ func SetupWithManager(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		gate:      gate,
 		facts:     tracker,
 		selectors: newSelectors(o.Protection),
+		stopwatch: newStopwatch(),
 		now:       time.Now,
 	}
+	timed := options(o.Workers)
+	timed.NewQueue = namespaces.stopwatch.queue(mgr.GetLogger())
 	if err := ctrl.NewControllerManagedBy(mgr).Named("namespace").
 		For(&corev1.Namespace{}, builder.OnlyMetadata, builder.WithPredicates(namespaceChanged())).
 		Watches(&networkingv1.NetworkPolicy{}, policyEvents(inflight)).
@@ -112,7 +118,7 @@ func SetupWithManager(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		Watches(&corev1.Service{}, follow.events()).
 		Watches(&discoveryv1.EndpointSlice{}, follow.events()).
 		WatchesRawSource(namespaceBell).
-		WithOptions(options(o.Workers)).
+		WithOptions(timed).
 		Complete(namespaces); err != nil {
 		return fmt.Errorf("adding the namespace controller: %w", err)
 	}

@@ -103,16 +103,3 @@ func leftAlone(names []string) string {
 	}
 	return fmt.Sprintf("; protected and left alone: %s (to govern one, name it in spec.includedProtectedNamespaces)", list)
 }
-
-// remedy is what helps against a refusal, as far as the API server's words tell what it was.
-func remedy(refusal string) string {
-	switch {
-	case strings.Contains(refusal, "exceeded quota"):
-		return "; raise the quota, or name the namespace in spec.excludedNamespaces. It is tried again by itself"
-	case strings.Contains(refusal, "webhook"), strings.Contains(refusal, "ValidatingAdmissionPolicy"):
-		return "; let whoever refuses admit the user that the operator runs as. It is tried again by itself"
-	case strings.Contains(refusal, " cannot "):
-		return "; give the operator that right: config/rbac/role.yaml has them all. It is tried again by itself"
-	}
-	return ""
-}

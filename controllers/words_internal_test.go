@@ -72,18 +72,3 @@ func TestLeftAlone(t *testing.T) {
 		}
 	}
 }
-
-func TestRemedy(t *testing.T) {
-	for refusal, want := range map[string]string{
-		`creating: networkpolicies.networking.k8s.io "a" is forbidden: exceeded quota: team`:                            "raise the quota",
-		`creating: admission webhook "check.example.com" denied the request: no`:                                        "let whoever refuses admit",
-		`creating: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no`:                                   "let whoever refuses admit",
-		`creating: networkpolicies is forbidden: User "system:x" cannot create resource "networkpolicies" in API group`: "give the operator that right",
-		`creating: etcdserver: request timed out`:                                                                       "",
-	} {
-		got := remedy(refusal)
-		if want == "" && got != "" || !strings.Contains(got, want) {
-			t.Errorf("%s: got %q, want %q in it", refusal, got, want)
-		}
-	}
-}

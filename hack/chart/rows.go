@@ -52,8 +52,8 @@ var rows = []row{
 	{folder: "config/flow-control", template: "flow-control.yaml", when: ".Values.flowControl.enabled"},
 	{folder: "config/network-policy", template: "network-policy.yaml", when: ".Values.networkPolicy.enabled"},
 	{folder: "config/prometheus", kinds: []string{"ServiceMonitor"}, template: "service-monitor.yaml", when: "and .Values.metrics.enabled .Values.metrics.serviceMonitor.enabled", labels: ".Values.metrics.serviceMonitor.labels"},
-	{folder: "config/prometheus", kinds: []string{"PrometheusRule"}, template: "prometheus-rule.yaml", when: "and .Values.metrics.enabled .Values.metrics.prometheusRule.enabled", labels: ".Values.metrics.prometheusRule.labels", optional: true},
-	{folder: "config/grafana", template: "grafana-dashboard.yaml", when: "and .Values.metrics.enabled .Values.metrics.grafanaDashboard.enabled", labels: ".Values.metrics.grafanaDashboard.labels", optional: true},
+	{folder: "config/prometheus", kinds: []string{"PrometheusRule"}, template: "prometheus-rule.yaml", when: "and .Values.metrics.enabled .Values.metrics.prometheusRule.enabled", labels: ".Values.metrics.prometheusRule.labels"},
+	{folder: "config/grafana", template: "grafana-dashboard.yaml", when: "and .Values.metrics.enabled .Values.metrics.grafanaDashboard.enabled", labels: ".Values.metrics.grafanaDashboard.labels"},
 
 	{folder: "config/guard", names: []string{"netbaseline-managed-policies"}, template: "guard-managed-policies.yaml", when: ".Values.guard.managedPolicies.enabled", optional: true},
 	{folder: "config/guard", names: []string{"netbaseline-metadata"}, template: "guard-metadata.yaml", when: ".Values.guard.metadata.enabled", optional: true, replace: []replacement{

@@ -44,7 +44,7 @@ func (o option) objects(t *testing.T) objects {
 	t.Helper()
 	named := objects{}
 	if _, err := os.Stat(filepath.Join(root, o.folder)); err != nil {
-		return named // the guard and the dashboard come with folders of their own
+		return named // the guard comes with a folder of its own
 	}
 	for _, object := range kustomize(t, o.folder) {
 		if len(o.kinds) > 0 && !slices.Contains(o.kinds, object.GetKind()) {
