@@ -71,6 +71,13 @@ alerts: ## Let Prometheus' own tools judge the alerts and the dashboard. The fir
 	go -C hack/alerts vet ./...
 	go -C hack/alerts test -count=1 ./...
 
+# Helm is built from source when first used, minutes on two cores; later Go has it.
+.PHONY: install-paths
+install-paths: ## Install in every way, each on a clean control plane; compare the chart; ask whether each right is needed.
+	go -C hack/install mod tidy -diff
+	go -C hack/install vet ./...
+	@assets=$$(hack/controlplane/assets.sh) && KUBEBUILDER_ASSETS="$$assets" go -C hack/install test -count=1 ./...
+
 .PHONY: test-chaos
 test-chaos: CHAOS = .
 test-chaos: export CHAOS_SECONDS ?= 600
@@ -185,6 +192,10 @@ build-installer: ## Generate dist/install.yaml: all that `make deploy` applies, 
 bundle: ## Generate the OLM bundle from config/manifests, and check it by OLM's rules.
 	$(KUSTOMIZE) build config/manifests | sed 's|image: $(RELEASE_IMG)$$|image: $(IMG)|' | \
 	  go run ./hack/bundle -version=$(VERSION) -created=$(CREATED) -platforms=$(PLATFORMS) -icon=docs/logo.svg -o bundle
+
+.PHONY: chart
+chart: ## Generate what the Helm chart in dist/chart takes over from config/.
+	go run ./hack/chart -version $(VERSION) -kustomize "$(KUSTOMIZE)"
 
 ##@ Deployment
 

@@ -49,7 +49,7 @@ type BaselineReconciler struct {
 	written, held map[types.UID]time.Time
 }
 
-// +kubebuilder:rbac:groups=netbaseline.io,resources=networkbaselines,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=netbaseline.io,resources=networkbaselines,verbs=list;watch;patch
 // +kubebuilder:rbac:groups=netbaseline.io,resources=networkbaselines/status,verbs=update
 // +kubebuilder:rbac:groups=netbaseline.io,resources=networkbaselines/finalizers,verbs=update
 

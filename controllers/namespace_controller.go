@@ -38,8 +38,8 @@ type NamespaceReconciler struct {
 	now       func() time.Time
 }
 
-// +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
-// +kubebuilder:rbac:groups=networking.k8s.io,resources=networkpolicies,verbs=get;list;watch;create;update;delete
+// +kubebuilder:rbac:groups="",resources=namespaces,verbs=list;watch
+// +kubebuilder:rbac:groups=networking.k8s.io,resources=networkpolicies,verbs=list;watch;create;update;delete
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 // The permission by which config/guard knows the operator. No API has this verb.
 // +kubebuilder:rbac:groups=netbaseline.io,resources=networkbaselines,verbs=manage-generated

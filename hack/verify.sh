@@ -15,13 +15,15 @@ config/rbac/role.yaml                 manifests
 dist/install.yaml                     build-installer
 bundle                                bundle
 docs/api.md                           api-docs
+dist/chart/Chart.yaml                 chart
+dist/chart/templates/generated        chart
 "
 
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 mkdir "$copy/hack"
-cp -R Makefile main.go go.mod go.sum api config controllers docs "$copy"
-cp -R hack/boilerplate.go.txt hack/tools hack/bundle hack/api-docs "$copy/hack"
+cp -R Makefile CHANGELOG.md main.go go.mod go.sum api config controllers docs "$copy"
+cp -R hack/boilerplate.go.txt hack/tools hack/bundle hack/chart hack/api-docs "$copy/hack"
 
 stale=0
 report() { # report <what is wrong> <make target>

@@ -26,6 +26,8 @@ type Options struct {
 	CRDs []string
 	// ControllerManager starts kube-controller-manager too: namespaces then terminate and garbage is collected.
 	ControllerManager bool
+	// APIServerArgs are further arguments of kube-apiserver, without the dashes.
+	APIServerArgs map[string]string
 	// Log receives the output of kube-controller-manager; discarded when nil.
 	Log *os.File
 }
@@ -72,6 +74,9 @@ func (c *Cluster) start(o Options) (err error) {
 		return err
 	}
 	c.env.ControlPlane.GetAPIServer().CertDir = certs
+	for name, value := range o.APIServerArgs {
+		c.env.ControlPlane.GetAPIServer().Configure().Append(name, value)
+	}
 	if c.Config, err = c.env.Start(); err != nil {
 		return fmt.Errorf("starting etcd and kube-apiserver: %w", err)
 	}
