@@ -3,7 +3,6 @@ module github.com/netbaseline/netbaseline
 go 1.26.0
 
 require (
-	github.com/awalterschulze/gographviz v2.0.3+incompatible
 	github.com/go-logr/logr v1.4.3
 	github.com/onsi/ginkgo/v2 v2.34.0
 	github.com/onsi/gomega v1.44.0

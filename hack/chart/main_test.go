@@ -58,6 +58,10 @@ func objectOf(kind, name string) object {
 // TestEveryObjectHasARow: what is added to config/ must not be missing from the chart unnoticed.
 func TestEveryObjectHasARow(t *testing.T) {
 	complete := folders{}
+	// Such a row wants the text that it replaces.
+	all := rows
+	t.Cleanup(func() { rows = all })
+	rows = slices.DeleteFunc(slices.Clone(all), func(r row) bool { return len(r.replace) > 0 })
 	for _, r := range rows {
 		kind, name := "Any", "any"
 		if len(r.kinds) > 0 {
@@ -66,9 +70,7 @@ func TestEveryObjectHasARow(t *testing.T) {
 		if len(r.names) > 0 {
 			name = r.names[0]
 		}
-		if len(r.replace) == 0 { // such a row wants the text that it replaces
-			complete[r.folder] = append(complete[r.folder], objectOf(kind, name))
-		}
+		complete[r.folder] = append(complete[r.folder], objectOf(kind, name))
 	}
 	if _, err := render(complete); err != nil {
 		t.Fatal(err)

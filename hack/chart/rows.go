@@ -27,8 +27,6 @@ type row struct {
 	labels string
 	// replace puts values into the text of the template. Each pattern must match.
 	replace []replacement
-	// optional lets the row find nothing.
-	optional bool
 }
 
 type replacement struct {
@@ -55,8 +53,8 @@ var rows = []row{
 	{folder: "config/prometheus", kinds: []string{"PrometheusRule"}, template: "prometheus-rule.yaml", when: "and .Values.metrics.enabled .Values.metrics.prometheusRule.enabled", labels: ".Values.metrics.prometheusRule.labels"},
 	{folder: "config/grafana", template: "grafana-dashboard.yaml", when: "and .Values.metrics.enabled .Values.metrics.grafanaDashboard.enabled", labels: ".Values.metrics.grafanaDashboard.labels"},
 
-	{folder: "config/guard", names: []string{"netbaseline-managed-policies"}, template: "guard-managed-policies.yaml", when: ".Values.guard.managedPolicies.enabled", optional: true},
-	{folder: "config/guard", names: []string{"netbaseline-metadata"}, template: "guard-metadata.yaml", when: ".Values.guard.metadata.enabled", optional: true, replace: []replacement{
+	{folder: "config/guard", names: []string{"netbaseline-managed-policies"}, template: "guard-managed-policies.yaml", when: ".Values.guard.managedPolicies.enabled"},
+	{folder: "config/guard", names: []string{"netbaseline-metadata"}, template: "guard-metadata.yaml", when: ".Values.guard.metadata.enabled", replace: []replacement{
 		// Its list of protected namespaces is that of the flag.
 		{regexp.MustCompile(`\^\((kube-system\|[^)]*)\|__namespace__\)\$`), `^({{ include "netbaseline.protectedPattern" (dict "list" .Values.protectedNamespaces "default" "$1") }}|__namespace__)$$`},
 		{regexp.MustCompile(`validationActions:\n  - Deny\n`), "validationActions: {{ toJson .Values.guard.metadata.actions }}\n"},

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"strings"
 
@@ -42,9 +41,6 @@ func (f folders) build(kustomize []string, folder string) error {
 		return nil
 	}
 	f[folder] = nil
-	if _, err := os.Stat(folder); errors.Is(err, os.ErrNotExist) {
-		return nil // render says so, unless the row is optional
-	}
 	command := exec.Command(kustomize[0], append(kustomize[1:], "build", folder)...) //nolint:gosec,noctx // a tool of the Makefile, to its end
 	var stderr bytes.Buffer
 	command.Stderr = &stderr
@@ -89,9 +85,6 @@ func render(f folders) (map[string]string, error) {
 			continue
 		}
 		if text.Len() == 0 {
-			if r.optional {
-				continue
-			}
 			return nil, fmt.Errorf("the row of %s finds nothing in %s", r.template, r.folder)
 		}
 		body, err := r.values(text.String())

@@ -25,6 +25,7 @@ var unprovoked = map[right]string{
 	// The admission plugin OwnerReferencesPermissionEnforcement, which OpenShift turns on, asks for it inside the API
 	// server. It is on here: without the right, every policy would be refused, which this test sees too.
 	{"ClusterRole netbaseline-manager-role", "netbaseline.io", "networkbaselines/finalizers", "update"}: "OwnerReferencesPermissionEnforcement",
+	{"ClusterRole netbaseline-manager-role", "netbaseline.io", "networkbaselines", "manage-generated"}:  "config/guard asks for it inside the API server",
 }
 
 // TestRightsAreTheLeast runs the operator with the rights of config/default and no others, lets it do all that it can
