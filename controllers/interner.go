@@ -10,9 +10,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// interner lets cached policies share what they have alike. Most policies of a cluster are generated, and differ from
-// namespace to namespace in little but their names: without this each holds its own copy of the same rules and labels.
-// What is shared is never changed, like everything that comes from the cache.
+// interner lets policies, cached and rendered, share what they have alike. Most policies of a cluster are generated, and
+// differ from namespace to namespace in little but their names: without this each holds its own copy of the same rules
+// and labels, and comparing a live policy with the rendered one looks at all of them. What is shared is never changed,
+// like everything that comes from the cache.
 type interner struct {
 	mu    sync.Mutex
 	specs map[string]networkingv1.NetworkPolicySpec
@@ -21,6 +22,9 @@ type interner struct {
 
 // internerCapacity bounds what is kept of policies that may all be different: those of tenants.
 const internerCapacity = 1024
+
+// shared is the one of this process: it decides nothing, and whoever caches or renders can use it.
+var shared = newInterner()
 
 func newInterner() *interner {
 	return &interner{specs: map[string]networkingv1.NetworkPolicySpec{}, metas: map[string]metav1.ObjectMeta{}}

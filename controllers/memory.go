@@ -104,6 +104,9 @@ func (r *renderer) render(s *situation) (*policy.Rendered, string) {
 		return rendered, key
 	}
 	rendered := policy.Render(inputOf(s))
+	for i := range rendered.Policies {
+		shared.share(rendered.Policies[i].NetworkPolicy)
+	}
 	if len(r.byKey) >= rendererCapacity {
 		clear(r.byKey)
 	}

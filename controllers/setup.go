@@ -15,7 +15,6 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -41,7 +40,7 @@ type Options struct {
 
 // CacheOptions are what the controllers need of the manager's cache.
 func CacheOptions() cache.Options {
-	shared := true
+	uncopied := true
 	few := map[string]cache.Config{}
 	for _, namespace := range facts.Namespaces {
 		few[namespace] = cache.Config{}
@@ -49,23 +48,21 @@ func CacheOptions() cache.Options {
 	return cache.Options{ByObject: map[client.Object]cache.ByObject{
 		&corev1.Service{}:             {Namespaces: few, Transform: cache.TransformStripManagedFields()},
 		&discoveryv1.EndpointSlice{}:  {Namespaces: few, Transform: cache.TransformStripManagedFields()},
-		&networkingv1.NetworkPolicy{}: {Transform: slimPolicy(newInterner()), UnsafeDisableDeepCopy: &shared},
-		&corev1.Namespace{}:           {Transform: slimNamespace, UnsafeDisableDeepCopy: &shared},
+		&networkingv1.NetworkPolicy{}: {Transform: slimPolicy, UnsafeDisableDeepCopy: &uncopied},
+		&corev1.Namespace{}:           {Transform: slimNamespace, UnsafeDisableDeepCopy: &uncopied},
 	}}
 }
 
 // slimPolicy drops what nobody reads, of managedFields all but who wrote when, and shares what others hold as well.
-func slimPolicy(interner *interner) toolscache.TransformFunc {
-	return func(o any) (any, error) {
-		if p, ok := o.(*networkingv1.NetworkPolicy); ok {
-			for i := range p.ManagedFields {
-				entry := &p.ManagedFields[i]
-				*entry = metav1.ManagedFieldsEntry{Manager: entry.Manager, Operation: entry.Operation, Time: entry.Time}
-			}
-			interner.share(p)
+func slimPolicy(o any) (any, error) {
+	if p, ok := o.(*networkingv1.NetworkPolicy); ok {
+		for i := range p.ManagedFields {
+			entry := &p.ManagedFields[i]
+			*entry = metav1.ManagedFieldsEntry{Manager: entry.Manager, Operation: entry.Operation, Time: entry.Time}
 		}
-		return o, nil
+		shared.share(p)
 	}
+	return o, nil
 }
 
 // slimNamespace keeps the name, the labels and whether the namespace is going.
