@@ -78,6 +78,13 @@ install-paths: ## Install in every way, each on a clean control plane; compare t
 	go -C hack/install vet ./...
 	@assets=$$(hack/controlplane/assets.sh) && KUBEBUILDER_ASSETS="$$assets" go -C hack/install test -count=1 ./...
 
+# The operator runs as a process there: -count=1, because Go's test cache does not see its source.
+.PHONY: gitops
+gitops: ## Ask Argo CD, Flux, kstatus and kubectl what they make of the running operator. TESTFLAGS=-update records anew.
+	go -C hack/gitops mod tidy -diff
+	go -C hack/gitops vet ./...
+	@assets=$$(hack/controlplane/assets.sh) && KUBEBUILDER_ASSETS="$$assets" go -C hack/gitops test -count=1 . $(TESTFLAGS)
+
 .PHONY: test-chaos
 test-chaos: CHAOS = .
 test-chaos: export CHAOS_SECONDS ?= 600

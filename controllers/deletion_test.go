@@ -10,6 +10,7 @@ import (
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -116,6 +117,23 @@ var _ = Describe("deletion of a baseline", func() {
 		Expect(k8s.Delete(ctx, b)).To(Succeed())
 		Eventually(func() []string { return policyNames(namespace) }).Should(Equal([]string{held.Name}))
 		Expect(hasFinalizer(b)).To(BeTrue(), "a policy is there still")
+		edit(held, func() { held.Finalizers = nil })
+		gone(b)
+	})
+
+	It("says which policy somebody's finalizer holds, and goes when it goes", func() {
+		startOperator()
+		b := create(baseline())
+		namespace := governed(b)
+		holdsPlain(namespace, b)
+		inSync(b, 1)
+		held := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: b.Name + "-default-deny"}}
+		edit(held, func() { held.Finalizers = []string{"example.com/hold"} })
+		Expect(k8s.Delete(ctx, b)).To(Succeed())
+		Eventually(func() string { return meta.FindStatusCondition(get(b).Status.Conditions, "Ready").Message }).Should(Equal(
+			"removing policies, 1 namespace left; " + namespace + "/" + held.Name +
+				": the policy is being deleted and held by finalizers [example.com/hold]: remove them, and the baseline goes"))
+		Expect(ready(b)).To(Equal("Unknown/Deleting"))
 		edit(held, func() { held.Finalizers = nil })
 		gone(b)
 	})

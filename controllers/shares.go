@@ -5,6 +5,7 @@ package controllers
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/netbaseline/netbaseline/api/v1alpha1"
 	"github.com/netbaseline/netbaseline/controllers/policy"
@@ -32,7 +33,8 @@ func sharesOf(s *situation, rendered *policy.Rendered, live policy.Live, plan *p
 	for _, b := range s.waiting {
 		shares = append(shares, share{Baseline: b.Name, UID: b.UID, Generation: b.Generation, State: statePending, Waiting: true})
 	}
-	return append(shares, leavingShares(s, plan, result)...)
+	shares = append(shares, leavingShares(s, plan, result)...)
+	return append(shares, heldShares(s, live, shares)...)
 }
 
 // shareOf is what holds whether or not anything is written: what is asked for, what is in the way, and what others undo.
@@ -183,6 +185,29 @@ func leavingShares(s *situation, plan *policy.Plan, result applied) []share {
 			}
 			out = append(out, leaving)
 		}
+	}
+	return out
+}
+
+// heldShares speak for the deleted baselines whose last policies here are deleted too, and held by somebody's finalizers:
+// there is nothing left to do for us, and they cannot go.
+func heldShares(s *situation, live policy.Live, told []share) []share {
+	var out []share
+	for _, name := range sortedKeys(live.Ours) {
+		p := live.Ours[name]
+		b := s.byName[policy.BaselineOf(p)]
+		of := func(s share) bool { return s.UID == b.UID }
+		if p.DeletionTimestamp == nil || b == nil || b.DeletionTimestamp == nil || slices.ContainsFunc(told, of) {
+			continue
+		}
+		held := v1alpha1.Problem{Namespace: s.namespace, Policy: name, Reason: v1alpha1.ReasonTerminating,
+			Message: fmt.Sprintf("the policy is being deleted and held by finalizers %v: remove them, and the baseline goes", p.Finalizers)}
+		i := slices.IndexFunc(out, of)
+		if i < 0 {
+			i = len(out)
+			out = append(out, share{Baseline: b.Name, UID: b.UID, Generation: b.Generation, State: statePending, Leaving: true})
+		}
+		out[i].Problems = append(out[i].Problems, held)
 	}
 	return out
 }

@@ -79,6 +79,8 @@ func TestSharesOf(t *testing.T) {
 	a, b := baselineNamed("a"), baselineNamed("b")
 	held := renderedFor(a)
 	held[0].DeletionTimestamp, held[0].Finalizers = &somewhen, []string{"example.com/hold"}
+	deleted := baselineNamed("a")
+	deleted.DeletionTimestamp = &somewhen
 	theirs := func(name string) *networkingv1.NetworkPolicy {
 		return &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, UID: "theirs"}}
 	}
@@ -133,6 +135,12 @@ func TestSharesOf(t *testing.T) {
 			[]share{leaving(a, statePending)}},
 		{"left by one, kept by the other", pass{enforcing: []*v1alpha1.NetworkBaseline{b}, others: []*v1alpha1.NetworkBaseline{a}, live: append(renderedFor(a), renderedFor(b)...)},
 			[]share{of(b, stateInSync, 2)}},
+		{"left, and nothing but what is held in deletion is there", pass{others: []*v1alpha1.NetworkBaseline{a}, live: held[:1]}, nil},
+		{"deleted, and nothing but what is held in deletion is there", pass{others: []*v1alpha1.NetworkBaseline{deleted}, live: held[:1]},
+			[]share{leaving(a, statePending, problem("shop", "a-allow-dns", "PolicyTerminating",
+				"the policy is being deleted and held by finalizers [example.com/hold]: remove them, and the baseline goes"))}},
+		{"deleted, and more than what is held is there still", pass{others: []*v1alpha1.NetworkBaseline{deleted}, live: held, fails: map[string]error{"a-default-deny": behind}},
+			[]share{leaving(a, statePending)}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if got := test.pass.shares(); !reflect.DeepEqual(got, test.want) {

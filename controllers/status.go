@@ -242,8 +242,7 @@ func judge(status *v1alpha1.NetworkBaselineStatus, baseline *v1alpha1.NetworkBas
 		refused := first(status.Problems, v1alpha1.ReasonWriteRefused)
 		return is(metav1.ConditionFalse, v1alpha1.ReasonWriteRefused, progress+"; "+refused+remedy(refused))
 	case baseline.DeletionTimestamp != nil:
-		return verdict{condition{metav1.ConditionUnknown, v1alpha1.ReasonDeleting,
-			"removing policies, " + countNamespaces(t.leaving) + " left"}, true, false}
+		return verdict{condition{metav1.ConditionUnknown, v1alpha1.ReasonDeleting, removing(status.Problems, t.leaving)}, true, false}
 	case t.waiting > 0 && len(v.findings) > 0:
 		return is(metav1.ConditionFalse, v1alpha1.ReasonPreflightFailed,
 			fmt.Sprintf("nothing is written in %s yet: %s", countNamespaces(t.waiting), v.findings[0].Message))
@@ -266,6 +265,19 @@ func judge(status *v1alpha1.NetworkBaselineStatus, baseline *v1alpha1.NetworkBas
 	default:
 		return is(metav1.ConditionTrue, v1alpha1.ReasonInSync, progress+leftAlone(v.leftAlone))
 	}
+}
+
+// removing says how far the removal of a deleted baseline's policies has come. While its namespaces have not been looked
+// at since it was deleted, it is not known how many are left.
+func removing(problems []v1alpha1.Problem, left int) string {
+	if left == 0 {
+		return "removing policies"
+	}
+	out := "removing policies, " + countNamespaces(left) + " left"
+	if slices.ContainsFunc(problems, func(p v1alpha1.Problem) bool { return p.Reason == v1alpha1.ReasonTerminating }) {
+		out += "; " + first(problems, v1alpha1.ReasonTerminating)
+	}
+	return out
 }
 
 // tally counts what the API's counts do not tell apart.

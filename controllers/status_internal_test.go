@@ -54,6 +54,7 @@ func TestNewStatus(t *testing.T) {
 	conflicted.Problems = []v1alpha1.Problem{taken}
 	terminated.Problems = []v1alpha1.Problem{held}
 	leaving, stuck := share{State: statePending, Leaving: true}, share{State: stateFailed, Leaving: true, Problems: []v1alpha1.Problem{refused}}
+	kept := share{State: statePending, Leaving: true, Problems: []v1alpha1.Problem{held}}
 	waiting := share{State: statePending, Waiting: true}
 	opened := in(stateInSync, 3, 3)
 	opened.Undone = []v1alpha1.Problem{undone}
@@ -106,6 +107,12 @@ func TestNewStatus(t *testing.T) {
 		{"being deleted", deleted, view{shares: []share{leaving, leaving}},
 			v1alpha1.NetworkBaselineStatus{},
 			[]string{effective, "Ready=Unknown/Deleting: removing policies, 2 namespaces left", "Reconciling=True/Deleting: removing policies, 2 namespaces left"}},
+		{"being deleted, and not looked at since", deleted, view{},
+			v1alpha1.NetworkBaselineStatus{},
+			[]string{effective, "Ready=Unknown/Deleting: removing policies", "Reconciling=True/Deleting: removing policies"}},
+		{"being deleted, and held", deleted, view{shares: []share{leaving, kept}},
+			v1alpha1.NetworkBaselineStatus{Problems: []v1alpha1.Problem{held}},
+			[]string{effective, "Ready=Unknown/Deleting: removing policies, 2 namespaces left; shop/p-deny: held", "Reconciling=True/Deleting: removing policies, 2 namespaces left; shop/p-deny: held"}},
 		{"being deleted, and refused", deleted, view{shares: []share{leaving, stuck}},
 			v1alpha1.NetworkBaselineStatus{Problems: []v1alpha1.Problem{refused}},
 			[]string{effective, "Ready=False/WriteRefused: 0 of 0 namespaces in sync; shop/p-deny: creating: no"}},
