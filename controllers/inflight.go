@@ -24,18 +24,48 @@ type inflight struct {
 	now         func() time.Time
 }
 
-// expected are a namespace's writes that the cache has not seen.
+// expected are a namespace's writes, until the cache has seen all of them.
 type expected struct {
 	// writing says that the pass which writes has not ended.
 	writing bool
-	byName  map[string]write
+	// disturbed says that somebody else wrote meanwhile.
+	disturbed bool
+	byName    map[string]write
+	// versions are all that we wrote, of policies written twice too.
+	versions map[string]bool
+}
+
+// idle says that nothing more is to come.
+func (e *expected) idle() bool {
+	for _, w := range e.byName {
+		if !w.seen {
+			return false
+		}
+	}
+	return !e.writing
 }
 
 type write struct {
 	uid             types.UID
 	resourceVersion string // empty for a delete
 	at              time.Time
+	seen            bool
 }
+
+// wake is what an event means for its namespace.
+type wake int
+
+const (
+	// wakeIfChanged: it is somebody else's.
+	wakeIfChanged wake = iota
+	// wakeNot: it is ours, and more of ours is to come.
+	wakeNot
+	// wakeNow: our last write has come back, and meanwhile somebody else wrote.
+	wakeNow
+	// wakeLater: our last write has come back, and all is as we left it. To look once more can wait for whatever has not
+	// been looked at yet.
+	wakeLater
+)
 
 func newInflight() *inflight {
 	return &inflight{byNamespace: map[string]*expected{}, now: time.Now}
@@ -43,7 +73,7 @@ func newInflight() *inflight {
 
 // wrote notes a create or an update, and then looks whether the cache holds it already.
 func (f *inflight) wrote(p *networkingv1.NetworkPolicy, cached func() *networkingv1.NetworkPolicy) {
-	f.note(p.Namespace, p.Name, write{p.UID, p.ResourceVersion, f.now()})
+	f.note(p.Namespace, p.Name, write{uid: p.UID, resourceVersion: p.ResourceVersion, at: f.now()})
 	if c := cached(); c != nil {
 		f.clear(c, false)
 	}
@@ -51,7 +81,7 @@ func (f *inflight) wrote(p *networkingv1.NetworkPolicy, cached func() *networkin
 
 // deleted notes a delete, and then looks whether the cache has dropped it already.
 func (f *inflight) deleted(p *networkingv1.NetworkPolicy, cached func() *networkingv1.NetworkPolicy) {
-	f.note(p.Namespace, p.Name, write{p.UID, "", f.now()})
+	f.note(p.Namespace, p.Name, write{uid: p.UID, at: f.now()})
 	if c := cached(); c == nil {
 		f.clear(p, true)
 	} else {
@@ -64,54 +94,73 @@ func (f *inflight) note(namespace, name string, w write) {
 	defer f.mu.Unlock()
 	e := f.byNamespace[namespace]
 	if e == nil {
-		e = &expected{byName: map[string]write{}}
+		e = &expected{byName: map[string]write{}, versions: map[string]bool{}}
 		f.byNamespace[namespace] = e
 	}
 	e.writing = true
 	e.byName[name] = w
+	e.versions[w.resourceVersion] = true
 }
 
-// seen clears what the cache has caught up with; gone says that the policy was deleted. It returns whether the
-// namespace is busy: the pass that writes, or the event of its last write, will wake it. The event that ends this
-// returns last.
-func (f *inflight) seen(p *networkingv1.NetworkPolicy, gone bool) (busy, last bool) {
+// seen notes that the cache holds a policy, or, when gone, that it holds it no more, and says what that means.
+func (f *inflight) seen(p *networkingv1.NetworkPolicy, gone bool) wake {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.byNamespace[p.Namespace] == nil {
-		return false, false
+	e := f.byNamespace[p.Namespace]
+	if e == nil {
+		return wakeIfChanged
 	}
-	f.clearLocked(p, gone)
-	busy = f.byNamespace[p.Namespace] != nil
-	return busy, !busy
+	own := e.own(p, gone)
+	e.disturbed = e.disturbed || !own
+	e.mark(p, gone)
+	switch {
+	case !e.idle() && own:
+		return wakeNot
+	case !e.idle():
+		return wakeIfChanged
+	case e.disturbed:
+		delete(f.byNamespace, p.Namespace)
+		return wakeNow
+	default:
+		delete(f.byNamespace, p.Namespace)
+		return wakeLater
+	}
 }
 
+// clear notes what the cache holds already when an answer comes. The event may be still to come.
 func (f *inflight) clear(p *networkingv1.NetworkPolicy, gone bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.clearLocked(p, gone)
+	if e := f.byNamespace[p.Namespace]; e != nil {
+		e.mark(p, gone)
+	}
 }
 
-func (f *inflight) clearLocked(p *networkingv1.NetworkPolicy, gone bool) {
-	e := f.byNamespace[p.Namespace]
-	if e == nil {
-		return
+// mark notes that a cache which holds this has come as far as our write of the policy, if it has.
+func (e *expected) mark(p *networkingv1.NetworkPolicy, gone bool) {
+	if w, ok := e.byName[p.Name]; ok && w.caughtUp(p, gone) {
+		w.seen = true
+		e.byName[p.Name] = w
 	}
-	w, ok := e.byName[p.Name]
-	if !ok {
-		return
+}
+
+// own says whether this is the event of a write of ours.
+func (e *expected) own(p *networkingv1.NetworkPolicy, gone bool) bool {
+	if gone {
+		w, ok := e.byName[p.Name]
+		return ok && w.resourceVersion == "" && w.uid == p.UID
 	}
-	var caughtUp bool
+	return e.versions[p.ResourceVersion]
+}
+
+// caughtUp says whether a cache that holds this has come as far as the write.
+func (w write) caughtUp(p *networkingv1.NetworkPolicy, gone bool) bool {
 	if w.resourceVersion == "" {
 		// A finalizer of somebody else may hold what we deleted for as long as it likes.
-		caughtUp = gone || p.UID != w.uid || p.DeletionTimestamp != nil
-	} else {
-		// A policy of another UID came after ours, or ours is not there yet; its resourceVersion tells which.
-		caughtUp = reached(p.ResourceVersion, w.resourceVersion) || gone && p.UID == w.uid
+		return gone || p.UID != w.uid || p.DeletionTimestamp != nil
 	}
-	if caughtUp {
-		delete(e.byName, p.Name)
-		f.dropIdle(p.Namespace)
-	}
+	// A policy of another UID came after ours, or ours is not there yet; its resourceVersion tells which.
+	return reached(p.ResourceVersion, w.resourceVersion) || gone && p.UID == w.uid
 }
 
 // wroteAll notes that a pass has ended, and says when the namespace is to be looked at again: soon when the cache has
@@ -124,20 +173,11 @@ func (f *inflight) wroteAll(namespace string) time.Duration {
 		return 0
 	}
 	e.writing = false
-	if f.dropIdle(namespace) {
+	if e.idle() {
+		delete(f.byNamespace, namespace)
 		return time.Millisecond
 	}
 	return inflightPatience
-}
-
-// dropIdle forgets a namespace that waits for nothing.
-func (f *inflight) dropIdle(namespace string) bool {
-	e := f.byNamespace[namespace]
-	idle := !e.writing && len(e.byName) == 0
-	if idle {
-		delete(f.byNamespace, namespace)
-	}
-	return idle
 }
 
 // waiting says for how long the namespace has still to wait for its own writes; 0 for not at all.
@@ -147,7 +187,9 @@ func (f *inflight) waiting(namespace string) time.Duration {
 	var left time.Duration
 	if e := f.byNamespace[namespace]; e != nil {
 		for _, w := range e.byName {
-			left = max(left, inflightPatience-f.now().Sub(w.at))
+			if !w.seen {
+				left = max(left, inflightPatience-f.now().Sub(w.at))
+			}
 		}
 	}
 	if left == 0 {

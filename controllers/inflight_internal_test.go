@@ -150,17 +150,58 @@ func TestInflightSaysWhenToLookAgain(t *testing.T) {
 	if got := f.wroteAll("shop"); got != inflightPatience {
 		t.Errorf("the event is to come, and it wants to look again after %s", got)
 	}
-	if busy, last := f.seen(versioned("a", "5"), false); busy || !last {
-		t.Errorf("the event came: busy %t, last %t", busy, last)
-	}
+	f = newInflight()
 	f.wrote(versioned("a", "6"), inCache(nil))
-	if busy, last := f.seen(versioned("a", "6"), false); !busy || last {
-		t.Errorf("the event came before the pass ended: busy %t, last %t", busy, last)
-	}
+	f.seen(versioned("a", "6"), false)
 	if got := f.wroteAll("shop"); got <= 0 || got >= staleDelay {
 		t.Errorf("all events came, and it wants to look again after %s, want soon", got)
 	}
-	if busy, last := f.seen(versioned("a", "7"), false); busy || last {
-		t.Errorf("somebody's event: busy %t, last %t", busy, last)
+}
+
+func TestInflightWakes(t *testing.T) {
+	other := func(resourceVersion string) *networkingv1.NetworkPolicy {
+		p := versioned("b", resourceVersion)
+		p.Name = "other"
+		return p
+	}
+	for _, test := range []struct {
+		name string
+		do   func(*inflight)
+		// event, and whether it is a delete
+		event *networkingv1.NetworkPolicy
+		gone  bool
+		want  wake
+	}{
+		{"nothing of ours", func(*inflight) {}, versioned("a", "5"), false, wakeIfChanged},
+		{"ours, and the pass goes on", func(f *inflight) { f.wrote(versioned("a", "5"), inCache(nil)) }, versioned("a", "5"), false, wakeNot},
+		{"ours, and another of ours is to come", func(f *inflight) {
+			f.wrote(versioned("a", "5"), inCache(nil))
+			f.wrote(other("6"), inCache(nil))
+			f.wroteAll("shop")
+		}, versioned("a", "5"), false, wakeNot},
+		{"our last", func(f *inflight) { f.wrote(versioned("a", "5"), inCache(nil)); f.wroteAll("shop") }, versioned("a", "5"), false, wakeLater},
+		{"our last, a delete", func(f *inflight) {
+			f.deleted(versioned("a", "5"), inCache(versioned("a", "5")))
+			f.wroteAll("shop")
+		}, versioned("a", "6"), true, wakeLater},
+		{"our first of two of one policy", func(f *inflight) {
+			f.wrote(versioned("a", "5"), inCache(nil))
+			f.wrote(versioned("a", "6"), inCache(nil))
+			f.wroteAll("shop")
+		}, versioned("a", "5"), false, wakeNot},
+		{"somebody's, while ours is to come", func(f *inflight) { f.wrote(versioned("a", "5"), inCache(nil)); f.wroteAll("shop") }, other("6"), false, wakeIfChanged},
+		{"our last, after somebody's", func(f *inflight) {
+			f.wrote(versioned("a", "5"), inCache(nil))
+			f.wroteAll("shop")
+			f.seen(other("4"), false)
+		}, versioned("a", "5"), false, wakeNow},
+		{"somebody's, on top of our last, which was never told", func(f *inflight) { f.wrote(versioned("a", "5"), inCache(nil)); f.wroteAll("shop") }, versioned("a", "6"), false, wakeNow},
+		{"somebody's delete of what we wrote", func(f *inflight) { f.wrote(versioned("a", "5"), inCache(nil)); f.wroteAll("shop") }, versioned("a", "6"), true, wakeNow},
+	} {
+		f := newInflight()
+		test.do(f)
+		if got := f.seen(test.event, test.gone); got != test.want {
+			t.Errorf("%s: got %v, want %v", test.name, got, test.want)
+		}
 	}
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -82,10 +81,6 @@ func (s *stopwatch) measure(namespace string, since time.Time, plan *policy.Plan
 	if len(result.failures) > 0 {
 		s.resume(namespace, since)
 		return
-	}
-	if len(result.done) > 0 {
-		// While our own writes come back the queue hears of nothing else; what else happens is seen with the last of them.
-		s.start(reconcile.Request{NamespacedName: types.NamespacedName{Name: namespace}})
 	}
 	repaired, converged := 0, false
 	for _, step := range result.done {

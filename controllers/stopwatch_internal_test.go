@@ -77,7 +77,7 @@ func TestTimedQueue(t *testing.T) {
 		t.Fatal("drift cannot overtake a backlog")
 	}
 	q.Add(request("event"))
-	addBacklog(q, []reconcile.Request{request("backlog")})
+	addBacklog(q, 0, []reconcile.Request{request("backlog")})
 	pq.AddWithOpts(priorityqueue.AddOpts{RateLimited: true}, request("failed"))
 	pq.AddWithOpts(priorityqueue.AddOpts{After: time.Hour}, request("later"))
 	q.AddAfter(request("later still"), time.Hour)
@@ -105,12 +105,12 @@ func TestMeasure(t *testing.T) {
 		waits               time.Duration // since when it does
 	}{
 		{name: "nothing to do", settled: true, waits: -1},
-		{name: "new", result: applied{done: []policy.Step{passing, write}}, converged: 1, waits: time.Second},
-		{name: "leaves", result: applied{done: []policy.Step{removal}}, converged: 1, waits: time.Second},
-		{name: "two repairs", result: applied{done: []policy.Step{passing, write, write}}, settled: true, repaired: 2, waits: time.Second},
+		{name: "new", result: applied{done: []policy.Step{passing, write}}, converged: 1, waits: -1},
+		{name: "leaves", result: applied{done: []policy.Step{removal}}, converged: 1, waits: -1},
+		{name: "two repairs", result: applied{done: []policy.Step{passing, write, write}}, settled: true, repaired: 2, waits: -1},
 		{name: "refused", result: applied{done: []policy.Step{write}, failures: []failure{{write, errors.New("no")}}}, waits: 0},
-		{name: "conflict", plan: policy.Plan{Obstacles: make([]policy.Obstacle, 1)}, result: applied{done: []policy.Step{write}}, waits: time.Second},
-		{name: "withheld", plan: policy.Plan{Withheld: make([]policy.Policy, 1)}, result: applied{done: []policy.Step{write}}, waits: time.Second},
+		{name: "conflict", plan: policy.Plan{Obstacles: make([]policy.Obstacle, 1)}, result: applied{done: []policy.Step{write}}, waits: -1},
+		{name: "withheld", plan: policy.Plan{Withheld: make([]policy.Policy, 1)}, result: applied{done: []policy.Step{write}}, waits: -1},
 	} {
 		s, at := clocked()
 		s.start(request("ns"))

@@ -33,6 +33,9 @@ type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 // backlogPriority is that of namespaces which come because a baseline changed: drift, at 0, overtakes them.
 const backlogPriority = handler.LowPriority / 2
 
+// verifyDelay puts the look that follows our own writes behind whatever waits already, and tells it from an event.
+const verifyDelay = time.Millisecond
+
 // ownerUIDIndex finds the policies of a baseline.
 const ownerUIDIndex = "metadata.ownerReferences.uid"
 
@@ -55,16 +58,25 @@ func namespaceChanged() predicate.Predicate {
 }
 
 // policyEvents wakes the namespace of a policy, whoever's it is: conflicts, stripped labels and the metadata block
-// depend on those of others. It also tells inflight what the cache has seen. While our own writes come back, only the
-// last of them wakes: whatever else happened meanwhile is seen then.
+// depend on those of others. It also tells inflight what the cache has seen. Of our own
+// writes only the last to come back wakes, and if nothing else happened meanwhile there is no hurry.
 func policyEvents(inflight *inflight) handler.EventHandler {
 	tell := func(q queue, o client.Object, gone, changed bool) {
 		p, ok := o.(*networkingv1.NetworkPolicy)
 		if !ok {
 			return
 		}
-		if busy, last := inflight.seen(p, gone); last || changed && !busy {
-			q.Add(reconcile.Request{NamespacedName: types.NamespacedName{Name: p.Namespace}})
+		request := reconcile.Request{NamespacedName: types.NamespacedName{Name: p.Namespace}}
+		switch inflight.seen(p, gone) {
+		case wakeNot:
+		case wakeLater:
+			addBacklog(q, verifyDelay, []reconcile.Request{request})
+		case wakeNow:
+			q.Add(request)
+		case wakeIfChanged:
+			if changed {
+				q.Add(request)
+			}
 		}
 	}
 	return handler.Funcs{
@@ -89,7 +101,7 @@ func policyChanged(before, after client.Object) bool {
 // baselineEvents wakes the namespaces that a baseline selects or selected, and those that hold its policies.
 func baselineEvents(reader client.Reader, protection policy.Protection) handler.EventHandler {
 	wake := func(ctx context.Context, q queue, baselines ...client.Object) {
-		addBacklog(q, concernedNamespaces(ctx, reader, protection, baselines...))
+		addBacklog(q, 0, concernedNamespaces(ctx, reader, protection, baselines...))
 	}
 	return handler.Funcs{
 		CreateFunc: func(ctx context.Context, e event.CreateEvent, q queue) { wake(ctx, q, e.Object) },
@@ -174,21 +186,21 @@ func (b *bell) ring(name string) {
 // ringAll wakes many requests that others may overtake.
 func (b *bell) ringAll(requests []reconcile.Request) {
 	if q := b.q.Load(); q != nil {
-		addBacklog(*q, requests)
+		addBacklog(*q, 0, requests)
 	}
 }
 
 // addBacklog adds requests that drift overtakes.
-func addBacklog(q queue, requests []reconcile.Request) {
+func addBacklog(q queue, after time.Duration, requests []reconcile.Request) {
 	pq, ok := q.(priorityqueue.PriorityQueue[reconcile.Request])
 	if !ok {
 		for _, request := range requests {
-			q.Add(request)
+			q.AddAfter(request, after)
 		}
 		return
 	}
 	priority := backlogPriority
-	pq.AddWithOpts(priorityqueue.AddOpts{Priority: &priority}, requests...)
+	pq.AddWithOpts(priorityqueue.AddOpts{Priority: &priority, After: after}, requests...)
 }
 
 // sortedKeys are the keys of a map in order.

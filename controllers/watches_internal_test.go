@@ -236,12 +236,12 @@ func TestPolicyEvents(t *testing.T) {
 		{"changed", idle, changed, true},
 		{"changed in nothing that counts", idle, touched, false},
 		{"deleted", idle, deleted, true},
-		{"our last write comes back", written, created, true},
-		{"our last write comes back, and changed nothing that counts: what came before it was not told", written, touched, true},
-		{"our last write comes back as a delete", written, deleted, true},
+		{"our last write comes back: later", written, created, false},
+		{"our last write comes back, and somebody wrote before", func(f *inflight) { written(f); f.seen(versioned("b", "4"), false) }, touched, true},
+		{"our last write comes back, deleted by somebody", written, deleted, true},
 		{"our write comes back while others are to follow", writing, created, false},
-		{"somebody's, while ours is to come back", written, foreign, false},
-		{"somebody's, while we write", writing, foreign, false},
+		{"somebody's, while ours is to come back", written, foreign, true},
+		{"somebody's, while we write", writing, foreign, true},
 		{"somebody's, when ours has come back", func(f *inflight) { written(f); f.seen(versioned("a", "5"), false) }, foreign, true},
 	} {
 		q, f := newQueue(t), newInflight()
@@ -252,6 +252,16 @@ func TestPolicyEvents(t *testing.T) {
 		if (got == "shop") != test.wakes {
 			t.Errorf("%s: woke %q, want that it wakes: %t", test.name, got, test.wakes)
 		}
+	}
+}
+
+func TestOwnWritesAreVerifiedBehindTheBacklog(t *testing.T) {
+	q, f := newQueue(t), newInflight()
+	f.wrote(versioned("a", "5"), inCache(nil))
+	f.wroteAll("shop")
+	policyEvents(f).Create(context.Background(), event.CreateEvent{Object: versioned("a", "5")}, q)
+	if got, priority := next(q); got != "shop" || priority != backlogPriority {
+		t.Errorf("woke %q at priority %d, want shop at %d", got, priority, backlogPriority)
 	}
 }
 
