@@ -36,6 +36,10 @@ func (s *scene) measureStorm(ctx context.Context) (*storm, error) {
 		return nil, err
 	}
 	mark = s.policies.mark()
+	before, err := cpuByProcess()
+	if err != nil {
+		return nil, err
+	}
 	start := time.Now()
 	if err := s.operator.signal(syscall.SIGCONT); err != nil {
 		return nil, err
@@ -43,15 +47,20 @@ func (s *scene) measureStorm(ctx context.Context) (*storm, error) {
 	if err := s.waitHealed(ctx); err != nil {
 		return nil, err
 	}
+	after, err := cpuByProcess()
+	if err != nil {
+		return nil, err
+	}
 	out := &storm{measure(start, s.policies.since(mark), n)}
-	out.Curve = nil
+	out.Curve, out.CPU = nil, spent(after, before)
 	return out, nil
 }
 
 // waitHealed waits until every namespace of the first baseline holds its policies.
 func (s *scene) waitHealed(ctx context.Context) error {
 	want := s.hashes(s.forms.before)
-	return s.poll(ctx, 50*time.Millisecond, "every policy to be put right", func() (bool, error) {
+	// Seldom: to compare takes a while, and what counts is when the watcher saw them.
+	return s.poll(ctx, 250*time.Millisecond, "every policy to be put right", func() (bool, error) {
 		_, n := s.policies.unlike(s.names, want)
 		return n == 0, nil
 	})
