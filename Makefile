@@ -48,7 +48,7 @@ test: ## Everything that CI runs: verify, vet, lint and all tests, with a summar
 
 .PHONY: test-go
 test-go: ## Only the Go tests, against a real API server. TESTFLAGS='-run X -v', say, or '-race' where cgo is.
-	@assets=$$(hack/controlplane/assets.sh) && KUBEBUILDER_ASSETS="$$assets" go test $(TESTFLAGS) ./...
+	@assets=$$(hack/controlplane/assets.sh) && KUBEBUILDER_ASSETS="$$assets" go test -timeout 30m $(TESTFLAGS) ./...
 
 # -count=1: Go's test cache does not see that the samples and docs/profile.md change, which lie outside of that module.
 .PHONY: conformance
