@@ -114,15 +114,7 @@ var _ = Describe("audit", func() {
 		o := startOperator()
 		b := create(baseline())
 		namespace := governed(b)
-		other := create(baseline(func(other *v1alpha1.NetworkBaseline) {
-			other.Spec.NamespaceSelector = b.Spec.NamespaceSelector
-			other.Spec.Profile = v1alpha1.Profile{AllowSameNamespace: &v1alpha1.AllowSameNamespace{Directions: []v1alpha1.Direction{"Ingress"}}}
-		}))
-		want := plainSpecs(b.Name)
-		want[other.Name+"-allow-same-namespace-ingress"] = sameNamespaceSpec("Ingress")
-		holds(namespace, want)
-		inSync(b, 1)
-		inSync(other, 1)
+		other, want := relyingOn(b, namespace)
 		events := recordPolicies(namespace)
 		edit(b, func() { auditing(b) })
 		audited(b, v1alpha1.AuditCounts{})
@@ -138,15 +130,7 @@ var _ = Describe("audit", func() {
 		startOperator()
 		b := create(baseline(func(b *v1alpha1.NetworkBaseline) { b.Spec.DeletionPolicy = "Retain" }))
 		namespace := governed(b)
-		other := create(baseline(func(other *v1alpha1.NetworkBaseline) {
-			other.Spec.NamespaceSelector = b.Spec.NamespaceSelector
-			other.Spec.Profile = v1alpha1.Profile{AllowSameNamespace: &v1alpha1.AllowSameNamespace{Directions: []v1alpha1.Direction{"Ingress"}}}
-		}))
-		want := plainSpecs(b.Name)
-		want[other.Name+"-allow-same-namespace-ingress"] = sameNamespaceSpec("Ingress")
-		holds(namespace, want)
-		inSync(b, 1)
-		inSync(other, 1)
+		other, want := relyingOn(b, namespace)
 		events := recordPolicies(namespace)
 		remove(b)
 		inSync(other, 1)
@@ -211,3 +195,19 @@ var _ = Describe("audit", func() {
 		}))
 	})
 })
+
+// relyingOn creates a baseline that allows in the namespace what the deny of another denies, and waits until the
+// namespace holds the policies of both, which it returns.
+func relyingOn(b *v1alpha1.NetworkBaseline, namespace string) (other *v1alpha1.NetworkBaseline, want map[string]networkingv1.NetworkPolicySpec) {
+	GinkgoHelper()
+	other = create(baseline(func(other *v1alpha1.NetworkBaseline) {
+		other.Spec.NamespaceSelector = b.Spec.NamespaceSelector
+		other.Spec.Profile = v1alpha1.Profile{AllowSameNamespace: &v1alpha1.AllowSameNamespace{Directions: []v1alpha1.Direction{"Ingress"}}}
+	}))
+	want = plainSpecs(b.Name)
+	want[other.Name+"-allow-same-namespace-ingress"] = sameNamespaceSpec("Ingress")
+	holds(namespace, want)
+	inSync(b, 1)
+	inSync(other, 1)
+	return other, want
+}

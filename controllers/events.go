@@ -82,9 +82,7 @@ func (n *narrator) may(t tale) bool {
 	if again := known && now.Sub(last) < seriesPatience; !again && !n.limit.TryAccept() {
 		return false
 	}
-	if len(n.told) >= toldCapacity {
-		clear(n.told)
-	}
+	makeRoom(n.told, toldCapacity)
 	n.told[t] = now
 	return true
 }

@@ -175,7 +175,7 @@ func (f *inflight) wroteAll(namespace string) time.Duration {
 	e.writing = false
 	if e.idle() {
 		delete(f.byNamespace, namespace)
-		return time.Millisecond
+		return verifyDelay
 	}
 	return inflightPatience
 }

@@ -49,9 +49,7 @@ func intern[V any](pool map[string]V, key []byte, value V) V {
 	if known, ok := pool[string(key)]; ok {
 		return known
 	}
-	if len(pool) >= internerCapacity {
-		clear(pool)
-	}
+	makeRoom(pool, internerCapacity)
 	pool[string(key)] = value
 	return value
 }

@@ -107,11 +107,17 @@ func (r *renderer) render(s *situation) (*policy.Rendered, string) {
 	for i := range rendered.Policies {
 		shared.share(rendered.Policies[i].NetworkPolicy)
 	}
-	if len(r.byKey) >= rendererCapacity {
-		clear(r.byKey)
-	}
+	makeRoom(r.byKey, rendererCapacity)
 	r.byKey[key] = rendered
 	return rendered, key
+}
+
+// makeRoom keeps what is remembered for speed alone below a bound. All of it goes at once: what is still needed comes back
+// with the next look.
+func makeRoom[K comparable, V any](pool map[K]V, capacity int) {
+	if len(pool) >= capacity {
+		clear(pool)
+	}
 }
 
 func inputOf(s *situation) policy.Input {

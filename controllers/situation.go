@@ -205,9 +205,7 @@ func (s *selectors) of(b *v1alpha1.NetworkBaseline) policy.Selector {
 	if err != nil {
 		selector = policy.Selector{}
 	}
-	if len(s.byUID) >= selectorsCapacity {
-		clear(s.byUID)
-	}
+	makeRoom(s.byUID, selectorsCapacity)
 	s.byUID[b.UID] = compiled{b.Generation, selector}
 	return selector
 }

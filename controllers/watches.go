@@ -58,8 +58,8 @@ func namespaceChanged() predicate.Predicate {
 }
 
 // policyEvents wakes the namespace of a policy, whoever's it is: conflicts, stripped labels and the metadata block
-// depend on those of others. It also tells inflight what the cache has seen. Of our own
-// writes only the last to come back wakes, and if nothing else happened meanwhile there is no hurry.
+// depend on those of others. It also tells inflight what the cache has seen. Of our own writes only the last to
+// come back wakes, and if nothing else happened meanwhile there is no hurry.
 func policyEvents(inflight *inflight) handler.EventHandler {
 	tell := func(q queue, o client.Object, gone, changed bool) {
 		p, ok := o.(*networkingv1.NetworkPolicy)
