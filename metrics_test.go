@@ -8,7 +8,6 @@ import (
 	"crypto/tls"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -75,7 +74,9 @@ func TestMetricsEndpoint(t *testing.T) {
 
 	kubeconfig, err := cluster.AddUser(operatorUser)
 	g.Expect(err).NotTo(HaveOccurred())
-	address := freeAddress(g)
+	addresses, err := localcluster.FreeAddresses(t.Context(), 1)
+	g.Expect(err).NotTo(HaveOccurred())
+	address := addresses[0]
 	ended := make(chan int, 1)
 	go func() {
 		ended <- run(ctx, []string{"--kubeconfig", kubeconfig, "--metrics-bind-address", address, "--zap-log-level=panic",
@@ -207,14 +208,6 @@ func (w *world) token(name string) string {
 	request := &authenticationv1.TokenRequest{}
 	w.Expect(w.k8s.SubResource("token").Create(w.ctx, account, request)).To(Succeed())
 	return request.Status.Token
-}
-
-// freeAddress is one of loopback on which nobody listens.
-func freeAddress(g *WithT) string {
-	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	g.Expect(err).NotTo(HaveOccurred())
-	defer listener.Close() //nolint:errcheck // nothing was sent
-	return listener.Addr().String()
 }
 
 // scrapeAs gets the metrics as Prometheus does: over https, whose certificate the operator has signed itself.

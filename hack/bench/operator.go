@@ -7,11 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"syscall"
 	"time"
+
+	"github.com/netbaseline/netbaseline/hack/localcluster"
 )
 
 // operatorProgram is the name of the operator's binary.
@@ -36,7 +37,7 @@ func (o *operator) pid() int { return o.cmd.Process.Pid }
 
 // start starts the operator; it is up later, see up.
 func (s *scene) start(ctx context.Context) error {
-	addresses, err := freeAddresses(ctx, 2)
+	addresses, err := localcluster.FreeAddresses(ctx, 2)
 	if err != nil {
 		return err
 	}
@@ -128,24 +129,4 @@ func (s *scene) operatorLog() error {
 		return nil //nolint:nilerr // it was not started yet
 	}
 	return fmt.Errorf("the end of the operator's log:\n%s", data[max(0, len(data)-4000):])
-}
-
-// freeAddresses are addresses on loopback that nobody listens on.
-func freeAddresses(ctx context.Context, n int) (addresses []string, err error) {
-	var listeners []net.Listener
-	// All at the end, so that they differ.
-	defer func() {
-		for _, l := range listeners {
-			err = errors.Join(err, l.Close())
-		}
-	}()
-	for range n {
-		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		listeners = append(listeners, l)
-		addresses = append(addresses, l.Addr().String())
-	}
-	return addresses, nil
 }

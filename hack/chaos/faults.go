@@ -107,19 +107,8 @@ func (w *world) cutting(times int, every time.Duration) func(context.Context, fu
 // unplugged keeps the operator from the API server for a while, from its k-th write on.
 func (w *world) unplugged(k int, length time.Duration) func(context.Context, func() error) error {
 	return func(ctx context.Context, asked func() error) error {
-		reached := make(chan struct{})
-		w.proxy.set(func(n int, _ *http.Request) verdict {
-			if n == k {
-				return verdict{after: func() { close(reached) }}
-			}
-			return verdict{}
-		})
-		if err := asked(); err != nil {
+		if err := w.come(k, asked, func(reached func()) verdict { return verdict{after: reached} }); err != nil {
 			return err
-		}
-		select {
-		case <-reached:
-		case <-time.After(time.Second):
 		}
 		w.proxy.disconnect(true)
 		wait(ctx, length)
@@ -151,10 +140,19 @@ func (w *world) pauseEtcd(k int, length time.Duration) func(context.Context, fun
 
 // atWrite does harm when the operator has written k times, or a second after the change when it does not.
 func (w *world) atWrite(k int, asked, harm func() error) error {
-	reached := make(chan struct{})
+	if err := w.come(k, asked, func(reached func()) verdict { reached(); return verdict{} }); err != nil {
+		return err
+	}
+	return harm()
+}
+
+// come asks for a change, and returns when the operator has come to its k-th write, or a second later when it does not.
+// at says what becomes of that write, and calls reached.
+func (w *world) come(k int, asked func() error, at func(reached func()) verdict) error {
+	came := make(chan struct{})
 	w.proxy.set(func(n int, _ *http.Request) verdict {
 		if n == k {
-			close(reached)
+			return at(func() { close(came) })
 		}
 		return verdict{}
 	})
@@ -162,10 +160,10 @@ func (w *world) atWrite(k int, asked, harm func() error) error {
 		return err
 	}
 	select {
-	case <-reached:
+	case <-came:
 	case <-time.After(time.Second):
 	}
-	return harm()
+	return nil
 }
 
 // quota lets one more policy into each namespace, for a while.

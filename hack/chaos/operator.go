@@ -10,7 +10,6 @@ import (
 	stdlog "log"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -18,17 +17,6 @@ import (
 
 // quiet is for servers whose clients are killed all the time.
 var quiet = stdlog.New(io.Discard, "", 0)
-
-// build builds the operator as a release is built.
-func build(ctx context.Context, dir string) (string, error) {
-	binary := filepath.Join(dir, "netbaseline")
-	command := exec.CommandContext(ctx, "go", "build", "-o", binary, ".")
-	command.Dir = filepath.Join("..", "..")
-	if out, err := command.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building the operator: %w\n%s", err, out)
-	}
-	return binary, nil
-}
 
 // replica is a process of the operator that starts again whenever it ends, as a Deployment's does.
 type replica struct {

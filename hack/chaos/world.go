@@ -54,7 +54,7 @@ func newWorld(ctx context.Context, dir string) (*world, error) {
 	if w.log, err = os.Create(filepath.Join(dir, "operator.log")); err != nil { //nolint:gosec // our own folder
 		return nil, err
 	}
-	if w.binary, err = build(ctx, dir); err != nil {
+	if w.binary, err = localcluster.BuildOperator(ctx, filepath.Join("..", ".."), dir); err != nil {
 		return nil, err
 	}
 	//nolint:contextcheck // its life is not a context's: close ends it

@@ -77,11 +77,9 @@ type story struct {
 
 // startOperator builds the operator from this tree and runs it with the rights of its ServiceAccount.
 func (s *story) startOperator() error {
-	binary := filepath.Join(s.dir, "netbaseline")
-	build := exec.CommandContext(s.ctx, "go", "build", "-o", binary, ".")
-	build.Stdout, build.Stderr = os.Stderr, os.Stderr
-	if err := build.Run(); err != nil {
-		return fmt.Errorf("building the operator: %w", err)
+	binary, err := localcluster.BuildOperator(s.ctx, ".", s.dir)
+	if err != nil {
+		return err
 	}
 	kubeconfig, err := s.cluster.AddUser(operatorUser)
 	if err != nil {

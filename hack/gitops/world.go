@@ -36,8 +36,8 @@ type world struct {
 	// hold lets writes of policies wait.
 	hold *hold
 
-	dir      string
-	operator *exec.Cmd
+	dir, binary string
+	operator    *exec.Cmd
 }
 
 // newWorld starts a control plane and the operator of this tree, and creates the pods that a preflight looks for.
@@ -81,16 +81,10 @@ func newWorld(ctx context.Context) (_ *world, err error) {
 	return w, nil
 }
 
-func (w *world) binary() string { return filepath.Join(w.dir, "netbaseline") }
-
-// build builds the operator from this tree, as a release is built.
-func (w *world) build(ctx context.Context) error {
-	command := exec.CommandContext(ctx, "go", "build", "-o", w.binary(), ".")
-	command.Dir = root
-	if out, err := command.CombinedOutput(); err != nil {
-		return fmt.Errorf("building the operator: %w\n%s", err, out)
-	}
-	return nil
+// build builds the operator from this tree.
+func (w *world) build(ctx context.Context) (err error) {
+	w.binary, err = localcluster.BuildOperator(ctx, root, w.dir)
+	return err
 }
 
 // standIn creates a pod that nothing runs, for selectors to find.
@@ -117,7 +111,7 @@ func (w *world) start() error {
 	}
 	defer log.Close() //nolint:errcheck // the child has its own handle
 	// Its life is not a context's: stop ends it.
-	w.operator = exec.CommandContext(context.Background(), w.binary(), "--kubeconfig", w.cluster.Kubeconfig)
+	w.operator = exec.CommandContext(context.Background(), w.binary, "--kubeconfig", w.cluster.Kubeconfig)
 	w.operator.Stdout, w.operator.Stderr = log, log
 	return w.operator.Start()
 }

@@ -6,9 +6,7 @@ package install
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -21,6 +19,8 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/netbaseline/netbaseline/hack/localcluster"
 )
 
 // operator is a replica of the Deployment.
@@ -163,10 +163,9 @@ func get(t *testing.T, url, token string) (int, string) {
 
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	addresses, err := localcluster.FreeAddresses(t.Context(), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close() //nolint:errcheck // nothing was sent
-	return fmt.Sprint(l.Addr())
+	return addresses[0]
 }

@@ -55,11 +55,8 @@ func run(m *testing.M) (code int, err error) {
 		return 0, fmt.Errorf("building Helm: %w", err)
 	}
 	helmBinary = strings.TrimSpace(string(out))
-	operatorBinary = filepath.Join(dir, "netbaseline")
-	build := exec.CommandContext(context.Background(), "go", "build", "-o", operatorBinary, ".")
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
-		return 0, fmt.Errorf("building the operator: %w\n%s", err, out)
+	if operatorBinary, err = localcluster.BuildOperator(context.Background(), root, dir); err != nil {
+		return 0, err
 	}
 	return m.Run(), nil
 }
