@@ -121,8 +121,8 @@ func manage(ctx context.Context, f *flags) error {
 	}
 	// API priority and fairness limits us, and knows better what else goes on.
 	config.QPS = -1
-	// Since 1.37 (WatchListCompression) the API server compresses each event for each watcher alone, and spends a sixth
-	// of a write's CPU on it. Its own components don't ask for it either.
+	// Since 1.37 (WatchListCompression) the API server compresses each event for each watcher alone. Its own components
+	// don't ask for it either.
 	config.DisableCompression = true
 
 	graceful := 5 * time.Second
