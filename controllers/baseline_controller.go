@@ -204,13 +204,14 @@ func (r *BaselineReconciler) view(ctx context.Context, baseline *v1alpha1.Networ
 		ns := &namespaces[i]
 		s, looked := shares[ns.Name]
 		looked = looked && s.Generation == baseline.Generation
+		selection := selector.Select(ns.Name, ns.Labels)
 		switch {
 		case ns.DeletionTimestamp != nil:
-		case baseline.DeletionTimestamp != nil || selector.Select(ns.Name, ns.Labels) == policy.NotSelected:
+		case baseline.DeletionTimestamp != nil || selection == policy.NotSelected:
 			if s.Leaving {
 				v.add(s)
 			}
-		case selector.Select(ns.Name, ns.Labels) == policy.Protected:
+		case selection == policy.Protected:
 			v.protected++
 			v.leftAlone = append(v.leftAlone, ns.Name)
 		default:
