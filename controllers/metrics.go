@@ -114,7 +114,7 @@ func setMetrics(baseline *v1alpha1.NetworkBaseline, status *v1alpha1.NetworkBase
 	name, n := baseline.Name, status.Namespaces
 	for s, value := range map[string]int32{
 		string(stateInSync): n.InSync, string(statePending): n.Pending, string(stateFailed): n.Failed,
-		string(stateConflicted): n.Conflicted, "protected": n.Protected,
+		string(stateConflicted): n.Waiting, "protected": n.Protected,
 	} {
 		namespacesGauge.WithLabelValues(name, s).Set(float64(value))
 	}

@@ -75,7 +75,7 @@ func count(v view) (v1alpha1.NamespaceCounts, v1alpha1.PolicyCounts) {
 		case stateFailed:
 			namespaces.Failed++
 		case stateConflicted:
-			namespaces.Conflicted++
+			namespaces.Waiting++
 		default:
 			namespaces.Pending++
 		}
@@ -250,7 +250,7 @@ func judge(status *v1alpha1.NetworkBaselineStatus, baseline *v1alpha1.NetworkBas
 		a := status.Audit
 		return is(metav1.ConditionUnknown, v1alpha1.ReasonAudit, fmt.Sprintf(
 			"nothing is enforced: mode Enforce would create %d, change %d and remove %d policies in %s", a.Create, a.Change, a.Remove, countNamespaces(int(a.Namespaces))))
-	case n.Conflicted > 0:
+	case n.Waiting > 0:
 		reason := v1alpha1.ReasonNameConflict
 		if !slices.ContainsFunc(status.Problems, func(p v1alpha1.Problem) bool { return p.Reason == reason }) {
 			reason = v1alpha1.ReasonTerminating

@@ -57,7 +57,7 @@ var _ = Describe("status", func() {
 			}
 			Expect(conditionOf(h.Object, "Stalled")).To(BeEmpty())
 			n := status.Namespaces
-			Expect(n.InSync + n.Pending + n.Failed + n.Conflicted).To(Equal(n.Selected))
+			Expect(n.InSync + n.Pending + n.Failed + n.Waiting).To(Equal(n.Selected))
 		}
 	})
 

@@ -11,6 +11,17 @@ type NetworkBaselineStatus struct {
 	// kstatus (Flux, kpt) waits for the operator.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// currentRevision is the ControllerRevision that is in force in every namespace which the update revision has not
+	// reached; empty until the first revision is in force everywhere.
+	// +optional
+	CurrentRevision string `json:"currentRevision,omitempty"`
+	// updateRevision is the ControllerRevision of the spec. It differs from currentRevision while it waits for its
+	// admission, or is being rolled out.
+	// +optional
+	UpdateRevision string `json:"updateRevision,omitempty"`
+	// rollout is the position of the update revision; absent before its admission, and when it is in force everywhere.
+	// +optional
+	Rollout *RolloutStatus `json:"rollout,omitempty"`
 	// namespaces counts namespaces by state.
 	// +optional
 	Namespaces NamespaceCounts `json:"namespaces"`
@@ -42,18 +53,25 @@ type NetworkBaselineStatus struct {
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
 
-// NamespaceCounts counts namespaces. selected = inSync + pending + failed + conflicted.
+// RolloutStatus is the position of a rollout: the namespaces below it belong to the update revision, all others to the
+// current one.
+type RolloutStatus struct {
+	// share of the selected namespaces, in percent.
+	Share int32 `json:"share"`
+}
+
+// NamespaceCounts counts namespaces. selected = inSync + pending + failed + waiting.
 type NamespaceCounts struct {
 	// selected namespaces are governed by the baseline.
 	Selected int32 `json:"selected"`
 	// inSync namespaces hold exactly their policies.
 	InSync int32 `json:"inSync"`
-	// pending namespaces are being worked on, or wait for the preflight.
+	// pending namespaces are being worked on.
 	Pending int32 `json:"pending"`
-	// failed namespaces had a write refused; see problems.
+	// failed namespaces had a write refused or altered; see problems.
 	Failed int32 `json:"failed"`
-	// conflicted namespaces hold somebody else's policy under a name of ours; see problems.
-	Conflicted int32 `json:"conflicted"`
+	// waiting namespaces are not enforced yet, because a baseline that selects them has not been admitted.
+	Waiting int32 `json:"waiting"`
 	// protected namespaces match the selector and are left alone; name them in includedProtectedNamespaces to govern
 	// them.
 	Protected int32 `json:"protected"`
@@ -156,9 +174,20 @@ const (
 	ReasonDeleting             = "Deleting"
 	// ReasonWriteRefused: the API server refused to write a policy: quota, webhook, permissions.
 	ReasonWriteRefused = "WriteRefused"
-	// ReasonNameConflict: somebody else's policy has a name of ours.
+	// ReasonWriteAltered: the API server stored something else than what was written: a mutating webhook.
+	ReasonWriteAltered = "WriteAltered"
+	// ReasonWriteBudget: the policies of a namespace are changed so often that repairs are limited.
+	ReasonWriteBudget = "WriteBudgetExceeded"
+	// ReasonWaitingForBaseline: a namespace is not enforced yet, because another baseline that selects it has not been
+	// admitted: the deny of one without the allows of the other would cut traffic.
+	ReasonWaitingForBaseline = "WaitingForBaseline"
+	// ReasonRevision: a revision of the baseline could not be stored or read.
+	ReasonRevision = "RevisionUnavailable"
+	// ReasonNameTaken: a policy that netbaseline did not create has the name of a generated one, which got another name.
+	ReasonNameTaken = "NameTaken"
+	// ReasonNameConflict: two baselines render policies of the same name.
 	ReasonNameConflict = "NameConflict"
-	// ReasonTerminating: a policy of ours is held in deletion by somebody's finalizer.
+	// ReasonTerminating: a generated policy is held in deletion by a finalizer.
 	ReasonTerminating = "PolicyTerminating"
 	// ReasonInvalidSpec: the spec says something that the schema cannot refuse.
 	ReasonInvalidSpec = "InvalidSpec"
@@ -169,13 +198,15 @@ const (
 	// ReasonOpenToEveryone: somebody else's policy allows everyone in a direction that is denied by default.
 	ReasonOpenToEveryone = "OpenToEveryone"
 	// ReasonEffective: nothing undoes the baseline.
-	ReasonEffective = "NothingUndoesIt"
+	ReasonEffective = "Effective"
 	// ReasonPreflightPassed: everything that must be reachable was found; ReasonNotFound: something was not;
 	// ReasonHostNetwork: it was, on the host network, where no selector matches it.
 	ReasonPreflightPassed = "Found"
 	ReasonNotFound        = "NotFound"
 	ReasonHostNetwork     = "HostNetwork"
 	ReasonPreflightFailed = "PreflightFailed"
+	// ReasonCheckFailed: the preflight could not be made.
+	ReasonCheckFailed = "CheckFailed"
 	// ReasonInfrastructure: a selected namespace runs what the cluster, or the profile itself, relies on.
 	ReasonInfrastructure = "InfrastructureSelected"
 	// ReasonWithoutEffect: a component renders nothing here, because nothing is denied that it would allow.
