@@ -5,6 +5,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -25,8 +26,12 @@ import (
 
 	"github.com/netbaseline/netbaseline/api/v1alpha1"
 	"github.com/netbaseline/netbaseline/controllers"
+	"github.com/netbaseline/netbaseline/controllers/cli"
+	"github.com/netbaseline/netbaseline/controllers/cli/expect"
+	"github.com/netbaseline/netbaseline/controllers/cli/explain"
+	"github.com/netbaseline/netbaseline/controllers/cli/impactcmd"
 	"github.com/netbaseline/netbaseline/controllers/policy"
-	"github.com/netbaseline/netbaseline/controllers/preview"
+	"github.com/netbaseline/netbaseline/controllers/verify"
 )
 
 // version is set by the build.
@@ -39,6 +44,7 @@ type flags struct {
 	pprofAddress   string
 	leaderElect    bool
 	leaderElectIn  string
+	namespace      string
 	protected      string
 	workers        int
 	log            zap.Options
@@ -55,9 +61,17 @@ func run(ctx context.Context, args []string) int {
 	case "manager":
 		return runManager(ctx, rest)
 	case "render":
-		return preview.Run(ctx, rest, os.Stdin, os.Stdout, os.Stderr)
+		return cli.Run(ctx, rest, os.Stdin, os.Stdout, os.Stderr)
+	case "explain":
+		return explain.Run(ctx, rest, os.Stdin, os.Stdout, os.Stderr)
+	case "test":
+		return expect.Run(ctx, rest, os.Stdin, os.Stdout, os.Stderr)
+	case "verify":
+		return verify.Run(ctx, rest, os.Stdin, os.Stdout, os.Stderr)
+	case "impact":
+		return impactcmd.Run(ctx, rest, os.Stdin, os.Stdout, os.Stderr)
 	default:
-		_, _ = fmt.Fprintf(os.Stderr, "unknown command %q: write manager, which is the default, or render\n", command)
+		_, _ = fmt.Fprintf(os.Stderr, "unknown command %q: write manager, which is the default, render, explain, test, impact or verify\n", command)
 		return 2
 	}
 }
@@ -88,6 +102,8 @@ func parse(args []string) (*flags, error) {
 	set.StringVar(&f.pprofAddress, "pprof-bind-address", "0", "Address of the profiler, 127.0.0.1:6060 say; 0 disables it.")
 	set.BoolVar(&f.leaderElect, "leader-elect", false, "Let one replica at a time do the work.")
 	set.StringVar(&f.leaderElectIn, "leader-election-namespace", "", "Namespace of the replicas' Lease; in a cluster it is their own.")
+	set.StringVar(&f.namespace, "operator-namespace", cmp.Or(os.Getenv("POD_NAMESPACE"), cli.OperatorNamespace),
+		"The operator's own namespace, which keeps the revisions of baselines and is always protected. The default is POD_NAMESPACE, if set.")
 	set.StringVar(&f.protected, "protected-namespaces", strings.Join(policy.DefaultProtection, ","),
 		"Namespaces, or patterns such as openshift-*, that a baseline governs only when it names them in includedProtectedNamespaces. The operator's own is always among them.")
 	set.IntVar(&f.workers, "workers", 8, "Number of namespaces that converge at the same time.")
@@ -97,7 +113,7 @@ func parse(args []string) (*flags, error) {
 		return nil, err
 	}
 	if set.NArg() > 0 {
-		err := fmt.Errorf("unexpected argument %q: a command (manager, render) comes first, then its flags", set.Arg(0))
+		err := fmt.Errorf("unexpected argument %q: a command (manager, render, explain, test, impact, verify) comes first, then its flags", set.Arg(0))
 		_, _ = fmt.Fprintln(set.Output(), err)
 		return nil, err
 	}
@@ -128,7 +144,7 @@ func manage(ctx context.Context, f *flags) error {
 	graceful := 5 * time.Second
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme:                        scheme,
-		Cache:                         controllers.CacheOptions(),
+		Cache:                         controllers.CacheOptions(f.namespace),
 		Metrics:                       metricsOptions(f),
 		HealthProbeBindAddress:        f.probeAddress,
 		PprofBindAddress:              f.pprofAddress,
@@ -141,23 +157,14 @@ func manage(ctx context.Context, f *flags) error {
 	if err != nil {
 		return fmt.Errorf("building the manager: %w", err)
 	}
-	if err := controllers.SetupWithManager(ctx, mgr, controllers.Options{Protection: protection(f), Workers: f.workers, Version: version}); err != nil {
+	if err := controllers.SetupWithManager(ctx, mgr, controllers.Options{Namespace: f.namespace, Protection: policy.ParseProtection(f.protected), Workers: f.workers, Version: version}); err != nil {
 		return err
 	}
-	if err := errors.Join(mgr.AddHealthzCheck("ping", healthz.Ping), mgr.AddReadyzCheck("ping", healthz.Ping)); err != nil {
+	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
 		return fmt.Errorf("adding probes: %w", err)
 	}
 	ctrl.Log.Info("Starting", "version", version)
 	return mgr.Start(ctx)
-}
-
-// protection is the list of the flag and the operator's own namespace.
-func protection(f *flags) policy.Protection {
-	p := policy.ParseProtection(f.protected)
-	if own := os.Getenv("POD_NAMESPACE"); own != "" {
-		p = append(p, own)
-	}
-	return p
 }
 
 func metricsOptions(f *flags) metricsserver.Options {

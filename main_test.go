@@ -6,33 +6,28 @@ package main
 import (
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
-
-	"github.com/netbaseline/netbaseline/controllers/policy"
 )
 
-func TestProtection(t *testing.T) {
+// TestNamespace: the operator's own namespace is what the manifests tell it, or the one that they would create.
+func TestNamespace(t *testing.T) {
 	for _, tc := range []struct {
-		name, own string
-		args      []string
-		want      policy.Protection
+		own  string
+		args []string
+		want string
 	}{
-		{"default", "", nil, policy.DefaultProtection},
-		{"its own namespace", "netbaseline-system", nil, append(slices.Clone(policy.DefaultProtection), "netbaseline-system")},
-		{"a list", "netbaseline-system", []string{"--protected-namespaces=kube-system, payments-*,"}, policy.Protection{"kube-system", "payments-*", "netbaseline-system"}},
-		{"nothing but its own", "netbaseline-system", []string{"--protected-namespaces="}, policy.Protection{"netbaseline-system"}},
+		{"", nil, "netbaseline-system"},
+		{"elsewhere", nil, "elsewhere"},
+		{"elsewhere", []string{"--operator-namespace=here"}, "here"},
 	} {
-		t.Run(tc.name, func(t *testing.T) {
-			t.Setenv("POD_NAMESPACE", tc.own)
-			f, err := parse(tc.args)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := protection(f); !slices.Equal(got, tc.want) {
-				t.Errorf("got %q, want %q", got, tc.want)
-			}
-		})
+		t.Setenv("POD_NAMESPACE", tc.own)
+		f, err := parse(tc.args)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.namespace != tc.want {
+			t.Errorf("%+v: got %s", tc, f.namespace)
+		}
 	}
 }
 

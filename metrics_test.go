@@ -68,7 +68,8 @@ func TestMetricsEndpoint(t *testing.T) {
 	itself := rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: operatorUser}
 	w.bind("role.yaml", itself)
 	w.bind("metrics_auth_role.yaml", itself)
-	w.bindLease(itself)
+	w.bindOwn("role.yaml", itself)
+	w.bindOwn("leader_election_role.yaml", itself)
 	w.bind("metrics_reader_role.yaml", rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: operatorNamespace, Name: "prometheus"})
 	prometheus, nobody := w.token("prometheus"), w.token("nobody")
 
@@ -169,17 +170,23 @@ func (w *world) live() {
 	w.Eventually(ready).Should(Equal("False"))
 }
 
-// manifest reads a file of config/rbac.
-func (w *world) manifest(file string, into any) {
+// manifest reads the document of a kind in a file of config/rbac.
+func (w *world) manifest(file, kind string, into any) {
 	data, err := os.ReadFile(filepath.Join("config", "rbac", file))
 	w.Expect(err).NotTo(HaveOccurred())
-	w.Expect(yaml.UnmarshalStrict(data, into)).To(Succeed())
+	for document := range strings.SplitSeq(string(data), "\n---\n") {
+		if strings.Contains("\n"+document, "\nkind: "+kind+"\n") {
+			w.Expect(yaml.UnmarshalStrict([]byte(document), into)).To(Succeed())
+			return
+		}
+	}
+	w.Expect(file).To(BeEmpty(), "it holds no %s", kind)
 }
 
-// bind creates a ClusterRole of config/rbac and gives it to somebody.
+// bind creates the ClusterRole of a file in config/rbac and gives it to somebody.
 func (w *world) bind(file string, to rbacv1.Subject) {
 	role := &rbacv1.ClusterRole{}
-	w.manifest(file, role)
+	w.manifest(file, "ClusterRole", role)
 	w.create(role)
 	w.create(&rbacv1.ClusterRoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: role.Name},
@@ -188,10 +195,10 @@ func (w *world) bind(file string, to rbacv1.Subject) {
 	})
 }
 
-// bindLease lets the operator elect a leader, in its own namespace.
-func (w *world) bindLease(to rbacv1.Subject) {
+// bindOwn does the same with the Role of a file, in the operator's own namespace.
+func (w *world) bindOwn(file string, to rbacv1.Subject) {
 	role := &rbacv1.Role{}
-	w.manifest("leader_election_role.yaml", role)
+	w.manifest(file, "Role", role)
 	role.Namespace = operatorNamespace
 	w.create(role)
 	w.create(&rbacv1.RoleBinding{

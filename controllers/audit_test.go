@@ -34,7 +34,7 @@ var _ = Describe("audit", func() {
 		governed(b)
 		now := audited(b, v1alpha1.AuditCounts{Namespaces: 2, Create: 6})
 		Expect(now.Status.Namespaces).To(Equal(v1alpha1.NamespaceCounts{Selected: 2, Pending: 2}))
-		Expect(messageOf(b, "Ready")).To(Equal("nothing is enforced: mode Enforce would create 6, change 0 and remove 0 policies in 2 namespaces"))
+		Expect(messageOf(b, "Ready")).To(Equal("nothing of the baseline is in force; mode Enforce would create 6, change 0 and remove 0 policies in 2 namespaces"))
 		Expect(conditionOf(now, "Reconciling")).To(BeEmpty(), "there is nothing to wait for")
 
 		label(first, selectedBy, "")
@@ -164,15 +164,15 @@ var _ = Describe("audit", func() {
 			opened.Spec = networkingv1.NetworkPolicySpec{PolicyTypes: []networkingv1.PolicyType{"Egress"}, Egress: []networkingv1.NetworkPolicyEgressRule{{}}}
 		})
 		label(namespace, selectedBy, b.Name)
-		now := audited(b, v1alpha1.AuditCounts{Namespaces: 1, Create: 2})
-		Expect(now.Status.Namespaces).To(Equal(v1alpha1.NamespaceCounts{Selected: 1, Conflicted: 1}))
+		now := audited(b, v1alpha1.AuditCounts{Namespaces: 1, Create: 3})
+		Expect(now.Status.Namespaces).To(Equal(v1alpha1.NamespaceCounts{Selected: 1, Pending: 1}))
 		Eventually(func(g Gomega) {
 			now = get(b)
 			g.Expect(conditionOf(now, "Preflight")).To(Equal("False/NotFound"))
 			g.Expect(conditionOf(now, "Effective")).To(Equal("False/MetadataReopened"))
 			g.Expect(now.Status.Problems).To(ConsistOf(
 				HaveField("Reason", "NotFound"),
-				And(HaveField("Reason", "NameConflict"), HaveField("Policy", theirs.Name)),
+				And(HaveField("Reason", "NameTaken"), HaveField("Policy", theirs.Name)),
 				And(HaveField("Reason", "MetadataReopened"), HaveField("Policy", "open")),
 				And(HaveField("Reason", "OpenToEveryone"), HaveField("Policy", "open")),
 			))

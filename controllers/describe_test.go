@@ -75,14 +75,13 @@ var _ = Describe("kubectl describe", func() {
 			"Write the addresses of its nodes (kubectl get nodes -o wide): spec.profile.allowIngressController.from: [{cidr: 192.0.2.0/24}] in place of HAProxy in controllers")
 	})
 
-	It("tells of a name conflict", func() {
+	It("tells of a name that is taken", func() {
 		startOperator()
 		b := create(baseline())
 		namespace := newNamespace(nil)
 		foreign(namespace, b.Name+"-allow-dns", nil)
 		label(namespace, selectedBy, b.Name)
-		tells(b, "Reason:                NameConflict", "0 of 1 namespace in sync; "+namespace+"/"+b.Name+"-allow-dns: "+
-			"a NetworkPolicy of this name exists that netbaseline did not create, and is left alone: rename or delete it")
+		tells(b, "Reason:                InSync", "Reason:     NameTaken", "the generated one is called "+b.Name+"-allow-dns-2 here")
 	})
 
 	It("tells of a quota", func() {
@@ -102,7 +101,7 @@ var _ = Describe("kubectl describe", func() {
 		namespace := governed(b)
 		theirPolicy(namespace, "allow-web", "{podSelector: {}, policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: 0.0.0.0/0}}], ports: [{port: 80}, {port: 443}]}]}")
 		tells(b, "Reason:                MetadataReopened", "Reason:                InSync",
-			"undone in 1 namespace; "+namespace+"/allow-web: allows egress to 100.100.100.200/32, 168.63.129.16/32, 169.254.0.0/16, 192.0.0.192/32, which blockMetadata blocks, on TCP 80, TCP 443: "+
+			"overridden in 1 namespace; "+namespace+"/allow-web: allows egress to 100.100.100.200/32, 168.63.129.16/32, 169.254.0.0/16, 192.0.0.192/32, which blockMetadata blocks, on TCP 80, TCP 443: "+
 				"leave that out, by an except of the rule's ipBlock or by naming other peers in its to")
 	})
 

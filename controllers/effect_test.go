@@ -50,7 +50,7 @@ var _ = Describe("effect", func() {
 		create(b)
 		namespace = governed(b)
 		inSync(b, 1)
-		Expect(conditionOf(get(b), "Effective")).To(Equal("True/NothingUndoesIt"))
+		Expect(conditionOf(get(b), "Effective")).To(Equal("True/Effective"))
 	}
 
 	const outOfBlock = "which blockMetadata blocks, "
@@ -67,30 +67,29 @@ var _ = Describe("effect", func() {
 			"{to: [{ipBlock: {cidr: 'fd00:ec2::/32'}}]}":                           "allows egress to fd00:ec2::23/128, fd00:ec2::254/128, " + outOfBlock + "on all ports",
 			"{to: [{ipBlock: {cidr: 0.0.0.0/0, except: [169.254.0.0/16]}}]}":       "allows egress to 100.100.100.200/32, 168.63.129.16/32, 192.0.0.192/32, " + outOfBlock,
 			"{ports: [{protocol: UDP, port: 53}, {port: 80}]}":                     "allows egress to 100.100.100.200/32, ",
-			"{to: [{podSelector: {}}, {ipBlock: {cidr: 169.254.170.23/32}}]}":      "allows egress to 169.254.170.23/32, " + outOfBlock,
+			"{to: [{podSelector: {}}, {ipBlock: {cidr: 169.254.170.24/32}}]}":      "allows egress to 169.254.170.24/32, " + outOfBlock,
 			"{to: [{podSelector: {}}]}, {to: [{ipBlock: {cidr: 100.100.0.0/16}}]}": "allows egress to 100.100.100.200/32, " + outOfBlock,
 		}
 		theirs, want := []*networkingv1.NetworkPolicy{}, map[string]string{}
 		for rules, said := range cases {
-			p := theirPolicy(namespace, unique("theirs"), "{podSelector: {matchLabels: {app: web}}, policyTypes: [Egress], egress: ["+rules+"]}")
+			p := theirPolicy(governed(b), unique("theirs"), "{podSelector: {matchLabels: {app: web}}, policyTypes: [Egress], egress: ["+rules+"]}")
 			theirs, want[p.Name] = append(theirs, p), said
 		}
 		Eventually(func(g Gomega) {
-			said := undone(b, namespace)
-			for name, message := range want {
+			for _, p := range theirs {
 				// Some of them open the pods to everyone as well.
-				g.Expect(said[name]).To(ContainSubstring("MetadataReopened: " + message))
+				g.Expect(undone(b, p.Namespace)[p.Name]).To(ContainSubstring("MetadataReopened: " + want[p.Name]))
 			}
 		}).Should(Succeed())
 		Expect(conditionOf(get(b), "Effective")).To(Equal("False/MetadataReopened"))
-		Expect(messageOf(b, "Effective")).To(HavePrefix("undone in 1 namespace; " + namespace + "/theirs-"))
+		Expect(messageOf(b, "Effective")).To(HavePrefix("overridden in 9 namespaces; "))
 		Expect(ready(b)).To(Equal("True/InSync"), "the baseline is in force all the same")
 		holdsStill(namespace)
 
 		for _, p := range theirs {
 			Expect(k8s.Delete(ctx, p)).To(Succeed())
 		}
-		Eventually(func() string { return conditionOf(get(b), "Effective") }).Should(Equal("True/NothingUndoesIt"))
+		Eventually(func() string { return conditionOf(get(b), "Effective") }).Should(Equal("True/Effective"))
 		Expect(get(b).Status.Problems).To(BeEmpty())
 	})
 
@@ -132,7 +131,7 @@ var _ = Describe("effect", func() {
 		for range 2 {
 			theirPolicy(governed(b), "theirs", "{podSelector: {}, policyTypes: [Ingress], ingress: [{}]}")
 		}
-		Eventually(func() string { return messageOf(b, "Effective") }).Should(HavePrefix("undone in 2 namespaces; "))
+		Eventually(func() string { return messageOf(b, "Effective") }).Should(HavePrefix("overridden in 2 namespaces; "))
 		inSync(b, 3)
 	})
 
@@ -143,19 +142,20 @@ var _ = Describe("effect", func() {
 		theirs := theirPolicy(restricted, "theirs", "{podSelector: {matchLabels: {app: db}}, policyTypes: [Egress], egress: [{to: [{podSelector: {}}]}]}")
 		label(restricted, selectedBy, b.Name)
 		Eventually(func() string { return conditionOf(get(b), "Effective") }).Should(Equal("False/MetadataBlockWithheld"))
-		Expect(undone(b, restricted)).To(Equal(map[string]string{"theirs": "MetadataBlockWithheld: block-metadata: a policy that is not ours restricts egress of pods in the namespace, " +
-			"and the block would widen it: declare defaultDeny with directions: [Egress], or remove that policy"}))
-		Expect(messageOf(b, "Effective")).To(HavePrefix("undone in 1 namespace; " + restricted + "/theirs: "))
+		Expect(undone(b, restricted)).To(HaveKeyWithValue("theirs", ContainSubstring("MetadataBlockWithheld: block-metadata: a foreign policy restricts egress of some pods")))
+		Expect(messageOf(b, "Effective")).To(HavePrefix("overridden in 1 namespace; " + restricted + "/theirs: "))
 		inSync(b, 2)
-		Expect(policyNames(restricted)).To(Equal([]string{"theirs"}))
+		Expect(policyNames(restricted)).To(Equal([]string{b.Name + "-block-metadata", "theirs"}))
+		Expect(specs(restricted)[b.Name+"-block-metadata"].PodSelector.MatchExpressions).To(Equal([]metav1.LabelSelectorRequirement{
+			{Key: "app", Operator: "NotIn", Values: []string{"db"}}}), "all pods but those that it restricts")
 		Expect(undone(b, namespace)).To(BeEmpty())
 
 		Expect(k8s.Delete(ctx, theirs)).To(Succeed())
-		Eventually(func() []string { return policyNames(restricted) }).Should(Equal([]string{b.Name + "-block-metadata"}))
-		Eventually(func() string { return conditionOf(get(b), "Effective") }).Should(Equal("True/NothingUndoesIt"))
+		Eventually(func() metav1.LabelSelector { return specs(restricted)[b.Name+"-block-metadata"].PodSelector }).Should(BeZero())
+		Eventually(func() string { return conditionOf(get(b), "Effective") }).Should(Equal("True/Effective"))
 
-		By("a restriction that comes later: the block goes before it widens anything for long")
-		theirPolicy(restricted, "later", "{podSelector: {matchLabels: {app: db}}, policyTypes: [Egress]}")
+		By("a restriction of all pods that comes later: the block goes before it widens anything for long")
+		theirPolicy(restricted, "later", "{podSelector: {}, policyTypes: [Egress]}")
 		Eventually(func() []string { return policyNames(restricted) }).Should(Equal([]string{"later"}))
 	})
 })

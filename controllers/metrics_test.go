@@ -110,7 +110,7 @@ var _ = Describe("metrics", func() {
 		}))
 
 		Expect(of(b, "netbaseline_repairs_total")).To(Equal(map[string]float64{"Changed default-deny": 1}))
-		Expect(of(b, "netbaseline_namespaces")).To(Equal(map[string]float64{"inSync": 1, "pending": 0, "failed": 0, "conflicted": 0, "protected": 0}))
+		Expect(of(b, "netbaseline_namespaces")).To(Equal(map[string]float64{"inSync": 1, "pending": 0, "failed": 0, "waiting": 0, "protected": 0}))
 		Expect(of(b, "netbaseline_policies")).To(Equal(map[string]float64{"desired": 3, "inSync": 3}))
 		Expect(of(b, "netbaseline_baseline_info")).To(Equal(map[string]float64{"Enforce": 1}))
 		Expect(of(b, "netbaseline_baseline_condition")).To(Equal(map[string]float64{

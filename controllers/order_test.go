@@ -52,10 +52,9 @@ var _ = Describe("the order of writes", func() {
 	}
 	removal := func() []state {
 		return []state{
-			{watch.Modified, deny, carryingSpec()},
+			{watch.Deleted, deny, denySpec()},
 			{watch.Deleted, dns, dnsSpec()},
 			{watch.Deleted, ingress, nginxSpec()},
-			{watch.Deleted, deny, carryingSpec()},
 		}
 	}
 	follows := func(r *record[*networkingv1.NetworkPolicy], want []state) {
@@ -65,7 +64,7 @@ var _ = Describe("the order of writes", func() {
 		Expect(states(r)).To(Equal(want))
 	}
 
-	It("brings the deny first, with all rules, and strips it last; a deselected namespace goes the same way back", func() {
+	It("brings the deny first, with all rules, and strips it last; in a deselected namespace the deny goes first", func() {
 		startOperator()
 		create(b)
 		namespace := newNamespace(nil)
@@ -114,7 +113,7 @@ var _ = Describe("the order of writes", func() {
 		follows(r, append(added, state{watch.Deleted, base + "-allow-same-namespace-ingress", sameNamespaceSpec("Ingress")}))
 	})
 
-	It("takes the deny away last when only the deny leaves the profile", func() {
+	It("takes the deny away first when only the deny leaves the profile", func() {
 		startOperator()
 		create(b)
 		namespace := governed(b)

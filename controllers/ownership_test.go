@@ -41,67 +41,46 @@ var _ = Describe("ownership", func() {
 	var b *v1alpha1.NetworkBaseline
 	BeforeEach(func() { b = baseline() })
 
-	const conflict = "a NetworkPolicy of this name exists that netbaseline did not create, and is left alone: rename or delete it"
+	// nameTaken is what is told where a foreign policy has the name of a generated one.
+	nameTaken := func(p *networkingv1.NetworkPolicy) v1alpha1.Problem {
+		return v1alpha1.Problem{Namespace: p.Namespace, Policy: p.Name, Reason: "NameTaken",
+			Message: "netbaseline did not create this policy, whose name it would use: the generated one is called " + p.Name + "-2 here"}
+	}
 
-	It("leaves a foreign policy with the name of an allow alone, lets the deny carry its rules, says so, and mends itself", func() {
+	It("leaves foreign policies with names of ours alone, gives ours other names, and says so", func() {
 		startOperator()
 		create(b)
 		elsewhere := governed(b)
 		namespace := newNamespace(nil)
-		theirs := foreign(namespace, b.Name+"-allow-dns", nil)
+		dns, deny := foreign(namespace, b.Name+"-allow-dns", nil), foreign(namespace, b.Name+"-default-deny", nil)
 		label(namespace, selectedBy, b.Name)
-
-		denyWithDNS := denySpec()
-		denyWithDNS.Egress = []networkingv1.NetworkPolicyEgressRule{dnsRule()}
-		holds(namespace, map[string]networkingv1.NetworkPolicySpec{
-			b.Name + "-default-deny":             denyWithDNS,
-			b.Name + "-allow-dns":                theirs.Spec,
+		want := map[string]networkingv1.NetworkPolicySpec{
+			dns.Name: dns.Spec, deny.Name: deny.Spec, dns.Name + "-2": plainSpecs(b.Name)[dns.Name], deny.Name + "-2": denySpec(),
 			b.Name + "-allow-ingress-controller": nginxSpec(),
-		})
+		}
+		holds(namespace, want)
 		holdsPlain(elsewhere, b)
-		Eventually(func(g Gomega) {
-			g.Expect(ready(b)).To(Equal("False/NameConflict"))
-			status := get(b).Status
-			g.Expect(status.Namespaces).To(Equal(v1alpha1.NamespaceCounts{Selected: 2, InSync: 1, Conflicted: 1}))
-			g.Expect(status.Policies).To(Equal(v1alpha1.PolicyCounts{Desired: 6, InSync: 5}))
-			g.Expect(status.Problems).To(Equal([]v1alpha1.Problem{{Namespace: namespace, Policy: theirs.Name, Reason: "NameConflict", Message: conflict}}))
-		}).Should(Succeed())
-		holdsStill(namespace)
-		untouched(theirs)
-
-		Expect(k8s.Delete(ctx, theirs)).To(Succeed())
-		holdsPlain(namespace, b)
 		now := inSync(b, 2)
-		Expect(now.Status.Problems).To(BeEmpty())
-		Expect(now.Status.Repairs.Total).To(BeZero(), "a conflict that went is no repair")
-	})
-
-	It("creates no allow where the name of the deny is taken, because it would deny all other traffic", func() {
-		startOperator()
-		create(b)
-		namespace := newNamespace(nil)
-		theirs := foreign(namespace, b.Name+"-default-deny", nil)
-		label(namespace, selectedBy, b.Name)
-		Eventually(func(g Gomega) {
-			g.Expect(ready(b)).To(Equal("False/NameConflict"))
-			status := get(b).Status
-			g.Expect(status.Policies).To(Equal(v1alpha1.PolicyCounts{Desired: 3}))
-			withheld := "not created, because without the default deny, whose name is taken, it would deny all other traffic"
-			g.Expect(status.Problems).To(Equal([]v1alpha1.Problem{
-				{Namespace: namespace, Policy: b.Name + "-allow-dns", Reason: "NameConflict", Message: withheld},
-				{Namespace: namespace, Policy: b.Name + "-allow-ingress-controller", Reason: "NameConflict", Message: withheld},
-				{Namespace: namespace, Policy: b.Name + "-default-deny", Reason: "NameConflict", Message: conflict},
-			}))
-		}).Should(Succeed())
-		Expect(policyNames(namespace)).To(Equal([]string{theirs.Name}))
+		Expect(now.Status.Policies).To(Equal(v1alpha1.PolicyCounts{Desired: 6, InSync: 6}))
+		Expect(now.Status.Problems).To(Equal([]v1alpha1.Problem{nameTaken(dns), nameTaken(deny)}))
 		holdsStill(namespace)
-		untouched(theirs)
+		untouched(dns)
+		untouched(deny)
 
-		tamper(namespace, theirs.Name, func(p *networkingv1.NetworkPolicy) { p.Spec.PodSelector = metav1.LabelSelector{} })
-		Consistently(func() []string { return policyNames(namespace) }).Should(Equal([]string{theirs.Name}))
-		Expect(k8s.Delete(ctx, theirs)).To(Succeed())
-		holdsPlain(namespace, b)
-		inSync(b, 1)
+		tamper(namespace, deny.Name+"-2", openEgress)
+		holds(namespace, want)
+
+		// A name that was given stays: taking it back would be two writes for nothing.
+		Expect(k8s.Delete(ctx, dns)).To(Succeed())
+		Expect(k8s.Delete(ctx, deny)).To(Succeed())
+		delete(want, dns.Name)
+		delete(want, deny.Name)
+		Eventually(func() []v1alpha1.Problem { return get(b).Status.Problems }).Should(BeEmpty())
+		holds(namespace, want)
+		holdsStill(namespace)
+		Expect(get(b).Status.Repairs.Total).To(BeEquivalentTo(1), "only the tampering")
+		remove(b)
+		Expect(policies(namespace)).To(BeEmpty())
 	})
 
 	It("never writes foreign policies of a governed namespace, whatever becomes of it", func() {
@@ -164,7 +143,7 @@ var _ = Describe("ownership", func() {
 		holdsStill(namespace)
 	})
 
-	It("finds a foreign policy in the place of ours when it starts, and keeps what it allowed", func() {
+	It("finds a foreign policy in the place of ours when it starts, and takes another name", func() {
 		o := startOperator()
 		create(b)
 		namespace := governed(b)
@@ -174,14 +153,15 @@ var _ = Describe("ownership", func() {
 		Expect(k8s.Delete(ctx, &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}})).To(Succeed())
 		theirs := foreign(namespace, name, nil)
 		startOperator()
-		Eventually(func() networkingv1.NetworkPolicySpec { return specs(namespace)[b.Name+"-default-deny"] }).
-			Should(HaveField("Egress", Equal([]networkingv1.NetworkPolicyEgressRule{dnsRule()})))
-		Eventually(func() string { return ready(b) }).Should(Equal("False/NameConflict"))
+		want := plainSpecs(b.Name)
+		want[name+"-2"], want[name] = want[name], theirs.Spec
+		holds(namespace, want)
+		inSync(b, 1)
 		holdsStill(namespace)
 		untouched(theirs)
 	})
 
-	It("waits for a policy of ours that somebody's finalizer holds in deletion, while the deny carries its rules", func() {
+	It("puts another policy in the place of one that somebody's finalizer holds in deletion, and repairs both", func() {
 		startOperator()
 		create(b)
 		namespace := governed(b)
@@ -192,17 +172,20 @@ var _ = Describe("ownership", func() {
 		DeferCleanup(func() { edit(held, func() { held.Finalizers = nil }) })
 		holdsStill(namespace)
 		Expect(k8s.Delete(ctx, held)).To(Succeed())
-
-		Eventually(func() networkingv1.NetworkPolicySpec { return specs(namespace)[b.Name+"-default-deny"] }).
-			Should(HaveField("Egress", Equal([]networkingv1.NetworkPolicyEgressRule{dnsRule()})))
-		Eventually(func(g Gomega) {
-			g.Expect(ready(b)).To(Equal("False/PolicyTerminating"))
-			g.Expect(get(b).Status.Problems).To(Equal([]v1alpha1.Problem{{Namespace: namespace, Policy: name, Reason: "PolicyTerminating",
-				Message: "the policy is being deleted and held by finalizers [example.com/hold]: remove them, and it is created again"}}))
-		}).Should(Succeed())
-		edit(held, func() { held.Finalizers = nil })
-		holdsPlain(namespace, b)
+		want := plainSpecs(b.Name)
+		want[name+"-2"] = want[name]
+		holds(namespace, want)
+		Eventually(func() []v1alpha1.Problem { return get(b).Status.Problems }).Should(Equal([]v1alpha1.Problem{{Namespace: namespace, Policy: name, Reason: "PolicyTerminating",
+			Message: "the policy is being deleted and held by finalizers [example.com/hold]: remove them"}}))
 		inSync(b, 1)
+		tamper(namespace, name, openEgress)
+		holds(namespace, want)
+		holdsStill(namespace)
+
+		// It cannot keep its baseline: what is held is made to select no pod.
+		remove(b)
+		Expect(policyNames(namespace)).To(Equal([]string{name}))
+		Expect(specs(namespace)[name].PodSelector.MatchExpressions).To(HaveLen(2))
 	})
 
 	It("goes on repairing while somebody's finalizer holds what it deleted itself", func() {

@@ -89,7 +89,7 @@ func blocked(b *v1alpha1.NetworkBaseline, namespaces int, reason string) string 
 		g.Expect(conditionOf(now, "Ready")).To(Equal("False/PreflightFailed"))
 		g.Expect(conditionOf(now, "Preflight")).To(Equal("False/" + reason))
 		g.Expect(conditionOf(now, "Stalled")).To(BeEmpty(), "it mends itself")
-		g.Expect(now.Status.Namespaces.Pending).To(BeEquivalentTo(namespaces))
+		g.Expect(now.Status.Namespaces.Waiting).To(BeEquivalentTo(namespaces))
 		g.Expect(now.Status.Problems).To(ContainElement(HaveField("Reason", reason)))
 	}).Should(Succeed())
 	said := messageOf(b, "Preflight")
@@ -123,7 +123,7 @@ var _ = Describe("preflight", func() {
 		Expect(blocked(b, 2, "NotFound")).To(Equal("allowDNS: the cluster's DNS was not found: no pod matches k8s-app=kube-dns in namespace kube-system. " +
 			"If it runs elsewhere, describe its pods or addresses in spec.profile.allowDNS.resolvers; if you do without it, remove allowDNS; " +
 			"to enforce all the same, write spec.preflight: Warn."))
-		Expect(get(b).Status.Namespaces).To(Equal(v1alpha1.NamespaceCounts{Selected: 2, Pending: 2}))
+		Expect(get(b).Status.Namespaces).To(Equal(v1alpha1.NamespaceCounts{Selected: 2, Waiting: 2}))
 		Consistently(events.lines).Should(BeEmpty())
 		Expect(o.requests.writes("networkpolicies")).To(BeEmpty())
 
@@ -194,7 +194,7 @@ var _ = Describe("preflight", func() {
 		Expect(specs(namespace)[b.Name+"-allow-dns"].Egress[0].To[0].IPBlock.CIDR).To(Equal("169.254.169.254/32"))
 	})
 
-	It("never loosens a namespace that is enforced already, repairs it, and keeps new ones out", func() {
+	It("takes nothing away when it fails later: what was admitted is enforced, repaired, and brought to new namespaces", func() {
 		o := startOperator()
 		b := create(baseline())
 		namespace := governed(b)
@@ -204,19 +204,21 @@ var _ = Describe("preflight", func() {
 		startOperator()
 		events := recordPolicies(namespace)
 		fresh := governed(b)
-		blocked(b, 1, "NotFound")
-		Expect(get(b).Status.Namespaces).To(Equal(v1alpha1.NamespaceCounts{Selected: 2, InSync: 1, Pending: 1}))
-		Expect(policies(fresh)).To(BeEmpty())
+		holdsPlain(fresh, b)
+		Eventually(func() string { return conditionOf(get(b), "Preflight") }).Should(Equal("False/NotFound"))
+		inSync(b, 2)
 		Expect(events.lines()).To(BeEmpty())
-
-		By("repairing what is tampered with meanwhile, deleted, and renewed by a change of the spec")
 		tamper(namespace, b.Name+"-default-deny", openEgress)
 		Expect(k8s.Delete(ctx, &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: b.Name + "-allow-dns"}})).To(Succeed())
 		holdsPlain(namespace, b)
+
+		By("a change of the spec, which is not admitted: the revision before it stays in force, and is repaired")
 		edit(b, func() { b.Spec.Profile.AllowSameNamespace = &v1alpha1.AllowSameNamespace{} })
-		Eventually(func() []string { return policyNames(namespace) }).Should(HaveLen(5))
-		blocked(b, 1, "NotFound")
-		Expect(policies(fresh)).To(BeEmpty())
+		Eventually(func() string { return ready(b) }).Should(Equal("False/PreflightFailed"))
+		Expect(messageOf(b, "Ready")).To(HavePrefix("revision " + get(b).Status.CurrentRevision + " stays in force: allowDNS: "))
+		tamper(namespace, b.Name+"-default-deny", openEgress)
+		holdsPlain(namespace, b)
+		holdsStill(namespace, fresh)
 	})
 
 	It("only says so with preflight: Warn", func() {
@@ -269,13 +271,11 @@ var _ = Describe("preflight", func() {
 		inSync(b, 1)
 		holdsPlain(namespace, b)
 
-		By("a namespace that is enforced follows the change, one that is not waits for it")
-		fresh := newNamespace(nil)
+		By("a change that is not admitted: every namespace has the revision before it, a new one too")
 		edit(b, func() { ingressControllers("IngressNginx", "Contour")(b) })
-		label(fresh, selectedBy, b.Name)
-		blocked(b, 1, "NotFound")
-		Expect(specs(namespace)[b.Name+"-allow-ingress-controller"].Ingress[0].From).To(HaveLen(2))
-		Expect(policies(fresh)).To(BeEmpty())
+		Eventually(func() string { return ready(b) }).Should(Equal("False/PreflightFailed"))
+		holdsPlain(governed(b), b)
+		holdsPlain(namespace, b)
 	})
 
 	It("lets no deny come before the allows of a baseline that it has not judged yet", func() {

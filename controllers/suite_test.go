@@ -8,6 +8,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -99,18 +100,33 @@ func duration(variable string, otherwise time.Duration) time.Duration {
 	return d
 }
 
-// operatorUser binds the generated role to a user, so that a missing right fails a test and not a cluster.
+// ownNamespace is the operator's.
+const ownNamespace = "netbaseline-system"
+
+// operatorUser binds the generated roles to a user, so that a missing right fails a test and not a cluster.
 func operatorUser() *rest.Config {
 	const user = "netbaseline-under-test"
+	Expect(k8s.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ownNamespace}})).To(Succeed())
 	data, err := os.ReadFile(filepath.Join("..", "config", "rbac", "role.yaml"))
 	Expect(err).NotTo(HaveOccurred())
-	role := &rbacv1.ClusterRole{}
-	Expect(yaml.UnmarshalStrict(data, role)).To(Succeed())
+	documents := strings.Split(string(data), "\n---\n")
+	Expect(documents).To(HaveLen(2))
+	subjects := []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}}
+	clusterRole, role := &rbacv1.ClusterRole{}, &rbacv1.Role{}
+	Expect(yaml.UnmarshalStrict([]byte(documents[0]), clusterRole)).To(Succeed())
+	Expect(yaml.UnmarshalStrict([]byte(documents[1]), role)).To(Succeed())
+	role.Namespace = ownNamespace
+	Expect(k8s.Create(ctx, clusterRole)).To(Succeed())
 	Expect(k8s.Create(ctx, role)).To(Succeed())
 	Expect(k8s.Create(ctx, &rbacv1.ClusterRoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: user},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
-		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: clusterRole.Name},
+		Subjects:   subjects,
+	})).To(Succeed())
+	Expect(k8s.Create(ctx, &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Namespace: ownNamespace, Name: user},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: role.Name},
+		Subjects:   subjects,
 	})).To(Succeed())
 	kubeconfig, err := cluster.AddUser(user)
 	Expect(err).NotTo(HaveOccurred())
@@ -143,7 +159,7 @@ func startOperator(change ...func(*controllers.Options)) *operator {
 	graceful := 10 * time.Second
 	mgr, err := ctrl.NewManager(own, ctrl.Options{
 		Scheme:                  scheme,
-		Cache:                   controllers.CacheOptions(),
+		Cache:                   controllers.CacheOptions(ownNamespace),
 		Metrics:                 metricsserver.Options{BindAddress: "0"},
 		Controller:              config.Controller{SkipNameValidation: &unique},
 		GracefulShutdownTimeout: &graceful,
@@ -151,7 +167,7 @@ func startOperator(change ...func(*controllers.Options)) *operator {
 	Expect(err).NotTo(HaveOccurred())
 	var runCtx context.Context
 	runCtx, o.cancel = context.WithCancel(ctx)
-	settings := controllers.Options{Protection: policy.DefaultProtection, Workers: 8}
+	settings := controllers.Options{Namespace: ownNamespace, Protection: policy.DefaultProtection, Workers: 8}
 	for _, c := range change {
 		c(&settings)
 	}

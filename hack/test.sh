@@ -6,7 +6,7 @@ trap 'exit 130' INT TERM
 
 summary=""
 failed=""
-for step in verify vet lint test-workflows test-go conformance gitops install-paths test-image alerts test-chaos-short; do
+for step in verify vet lint test-workflows test-go conformance gitops install-paths test-image alerts test-chaos-short packets; do
   printf '\n==> %s\n' "$step"
   start=$SECONDS
   if "${MAKE:-make}" --no-print-directory "$step"; then result="ok  "; else result=FAIL failed="$failed $step"; fi

@@ -185,8 +185,6 @@ const (
 	ReasonRevision = "RevisionUnavailable"
 	// ReasonNameTaken: a policy that netbaseline did not create has the name of a generated one, which got another name.
 	ReasonNameTaken = "NameTaken"
-	// ReasonNameConflict: two baselines render policies of the same name.
-	ReasonNameConflict = "NameConflict"
 	// ReasonTerminating: a generated policy is held in deletion by a finalizer.
 	ReasonTerminating = "PolicyTerminating"
 	// ReasonInvalidSpec: the spec says something that the schema cannot refuse.

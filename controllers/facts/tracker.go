@@ -6,9 +6,7 @@ package facts
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"reflect"
-	"strings"
 	"sync"
 	"time"
 
@@ -16,16 +14,15 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/netbaseline/netbaseline/api/v1alpha1"
 	"github.com/netbaseline/netbaseline/controllers/policy"
 )
 
-// grace is how long an address of the API server stays allowed after it was withdrawn: connections outlive the
-// rollover of a control plane.
+// grace is how long an address or a port stays allowed after it was withdrawn: connections outlive the rollover of a
+// control plane, and a Service that is being replaced must not take DNS away from every pod.
 const grace = 5 * time.Minute
 
-// Tracker follows the facts. What was found once and cannot be found any more stays as it was: a Service that is
-// being replaced must not take DNS away from every pod.
+// Tracker follows the facts. Each address and each port that is lost stays for the grace. Where nothing at all is found any
+// more, the last known good stays.
 type Tracker struct {
 	reader client.Reader // cached
 	now    func() time.Time
@@ -33,19 +30,14 @@ type Tracker struct {
 	mu      sync.Mutex
 	version int64 // 0: never looked
 	facts   policy.Facts
-	// leaving are the API server's withdrawn addresses, by allowance, and until when they stay.
-	leaving map[string]withdrawn
 	current policy.Facts // as discovered, without what is leaving
-}
-
-type withdrawn struct {
-	allowance policy.Allowance
-	until     time.Time
+	dns     leaving
+	api     leaving
 }
 
 // NewTracker returns a tracker that reads from a cache holding the Services and EndpointSlices of Namespaces.
 func NewTracker(reader client.Reader) *Tracker {
-	return &Tracker{reader: reader, now: time.Now, leaving: map[string]withdrawn{}}
+	return &Tracker{reader: reader, now: time.Now, dns: leaving{}, api: leaving{}}
 }
 
 // Current returns the facts and a version that grows with every change. The facts are shared: never change them.
@@ -94,23 +86,17 @@ func (t *Tracker) take(found policy.Facts) (changed bool, again time.Duration) {
 	if len(found.KubeAPIServer) == 0 {
 		found.KubeAPIServer = t.current.KubeAPIServer
 	}
-	t.withdraw(found)
+	now := t.now()
+	t.dns.withdraw(t.current.DNS, found.DNS, now.Add(grace))
+	t.api.withdraw(t.current.KubeAPIServer, found.KubeAPIServer, now.Add(grace))
 	t.current = found
 
-	facts := found
-	facts.KubeAPIServer = append([]policy.Allowance{}, found.KubeAPIServer...)
-	now := t.now()
-	for _, key := range sortedKeys(t.leaving) {
-		w := t.leaving[key]
-		if left := w.until.Sub(now); left > 0 {
-			facts.KubeAPIServer = append(facts.KubeAPIServer, w.allowance)
-			if again == 0 || left < again {
-				again = left
-			}
-		} else {
-			delete(t.leaving, key)
-		}
+	dns, againDNS := t.dns.addTo(found.DNS, now)
+	api, againAPI := t.api.addTo(found.KubeAPIServer, now)
+	if again = againDNS; again == 0 || againAPI > 0 && againAPI < again {
+		again = againAPI
 	}
+	facts := policy.Facts{DNS: dns, KubeAPIServer: api}
 	if t.version > 0 && reflect.DeepEqual(facts, t.facts) {
 		return false, again
 	}
@@ -118,66 +104,4 @@ func (t *Tracker) take(found policy.Facts) (changed bool, again time.Duration) {
 	t.version++
 	t.facts = facts
 	return !first, again
-}
-
-// withdraw notes the addresses of the API server that are gone, and drops those that are back.
-func (t *Tracker) withdraw(found policy.Facts) {
-	now, before := byAddress(found.KubeAPIServer), byAddress(t.current.KubeAPIServer)
-	for key, allowance := range before {
-		if _, still := now[key]; !still {
-			if _, known := t.leaving[key]; !known {
-				t.leaving[key] = withdrawn{allowance, t.now().Add(grace)}
-			}
-		}
-	}
-	for key := range now {
-		delete(t.leaving, key)
-	}
-}
-
-// byAddress takes allowances apart into single addresses with their ports.
-func byAddress(all []policy.Allowance) map[string]policy.Allowance {
-	out := map[string]policy.Allowance{}
-	for _, a := range all {
-		for _, p := range a.Peers {
-			out[fmt.Sprintf("%s %v", p.CIDR, a.Ports)] = policy.Allowance{Peers: []v1alpha1.Peer{p}, Ports: a.Ports}
-		}
-	}
-	return out
-}
-
-// Describe puts allowances into words, for status: at most limit lines.
-func Describe(all []policy.Allowance, limit int) []string {
-	var out []string
-	for _, a := range all {
-		for i := range a.Peers {
-			if len(out) == limit {
-				return out
-			}
-			out = append(out, describePeer(&a.Peers[i])+" on "+describePorts(a.Ports))
-		}
-	}
-	return out
-}
-
-func describePeer(p *v1alpha1.Peer) string {
-	if p.CIDR != "" {
-		if prefix, err := netip.ParsePrefix(string(p.CIDR)); err == nil && prefix.IsSingleIP() {
-			return prefix.Addr().String()
-		}
-		return string(p.CIDR)
-	}
-	var selected []string
-	for _, k := range sortedKeys(p.PodSelector.MatchLabels) {
-		selected = append(selected, fmt.Sprintf("%s=%s", k, p.PodSelector.MatchLabels[k]))
-	}
-	return "pods " + strings.Join(selected, ",") + " in " + string(p.NamespaceSelector.MatchLabels[corev1.LabelMetadataName])
-}
-
-func describePorts(ports []v1alpha1.Port) string {
-	var out []string
-	for _, p := range ports {
-		out = append(out, fmt.Sprintf("%s %s", p.Protocol, p.Port.String()))
-	}
-	return strings.Join(out, ", ")
 }

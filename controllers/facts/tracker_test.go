@@ -96,7 +96,7 @@ func TestTrackerKeepsTheLastKnownGood(t *testing.T) {
 	}
 	tr.cache.err = nil
 	tr.cache.services = parse[corev1.Service](t, kubernetes, strings.ReplaceAll(kubeDNS, "10.96.0.10", "10.96.0.11"))
-	tr.refreshed(t, "DNS comes back elsewhere", true, 0, "10.96.0.1 on TCP 443")
+	tr.refreshed(t, "DNS comes back elsewhere", true, 5*time.Minute, "10.96.0.1 on TCP 443")
 	after, version = tr.Current(t.Context())
 	if got := Describe(after.DNS, 32); got[1] != "10.96.0.11 on UDP 53, TCP 53" || version != 2 {
 		t.Errorf("got %q, version %d", got, version)
@@ -121,5 +121,28 @@ func TestTrackerKeepsWithdrawnAddressesForAWhile(t *testing.T) {
 	tr.refreshed(t, "and is not dropped", false, 0, service, b, c)
 	if _, version := tr.Current(t.Context()); version != 5 {
 		t.Errorf("version %d, want 5", version)
+	}
+}
+
+// A slice that loses its ports while it is replaced, and NodeLocal DNSCache whose Service is replaced, take no port and no
+// address away at once.
+func TestTrackerKeepsEachLostItemForAWhile(t *testing.T) {
+	upstream := `{metadata: {namespace: kube-system, name: kube-dns-upstream}, spec: {clusterIPs: [10.96.0.77], selector: {k8s-app: kube-dns}, ports: [{port: 53}]}}`
+	tr := track(t, kubeDNS, upstream)
+	tr.cache.endpoints = parse[discoveryv1.EndpointSlice](t, slice("kube-system/kube-dns", "a", "{addresses: [10.244.0.2]}", "{name: dns, protocol: UDP, port: 5353}"))
+	before, _ := tr.Current(t.Context())
+	want := Describe(before.DNS, 32)
+	tr.cache.services = parse[corev1.Service](t, kubeDNS)
+	tr.cache.endpoints = nil
+	tr.refreshed(t, "both are lost", false, 5*time.Minute)
+	after, _ := tr.Current(t.Context())
+	if got := Describe(after.DNS, 32); !slices.Equal(slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(want))) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	tr.clock = tr.clock.Add(5 * time.Minute)
+	tr.refreshed(t, "the grace is over", true, 0)
+	after, _ = tr.Current(t.Context())
+	if got := Describe(after.DNS, 32); !slices.Equal(got, []string{"pods k8s-app=kube-dns in kube-system on UDP 53, TCP 53", "10.96.0.10 on UDP 53, TCP 53"}) {
+		t.Errorf("got %q", got)
 	}
 }

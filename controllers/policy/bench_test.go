@@ -6,9 +6,6 @@ package policy
 import (
 	"testing"
 
-	networkingv1 "k8s.io/api/networking/v1"
-	"k8s.io/apimachinery/pkg/types"
-
 	"github.com/netbaseline/netbaseline/api/v1alpha1"
 )
 
@@ -27,30 +24,30 @@ func fullProfile() *v1alpha1.NetworkBaseline {
 }
 
 func BenchmarkRender(b *testing.B) {
-	in := Input{Baselines: []*v1alpha1.NetworkBaseline{fullProfile()}}
+	in := Input{Contributions: enforcing(fullProfile())}
 	for b.Loop() {
 		Render(in)
 	}
 }
 
-func BenchmarkPlanInSync(b *testing.B) {
-	rendered := Render(Input{Baselines: []*v1alpha1.NetworkBaseline{fullProfile()}})
-	var live []*networkingv1.NetworkPolicy
-	for i := range rendered.Policies {
-		live = append(live, rendered.Policies[i].DeepCopy())
-	}
-	own := Ownership{Owners: map[types.UID]string{"uid-production": "production"}}
+// BenchmarkDecideInSync is what a look costs when nothing has changed.
+func BenchmarkDecideInSync(b *testing.B) {
+	baselines := admitted([]*v1alpha1.NetworkBaseline{fullProfile()})
+	c := holding(Render(Input{Contributions: enforcing(fullProfile())}))
+	s := c.state(baselines, Facts{})
+	s.Memo = &Memo{}
 	for b.Loop() {
-		if plan := NewPlan(rendered, own.Sort(live, rendered)); !plan.Empty() {
-			b.Fatal("not in sync")
+		if d := Decide(s); !d.Plan.Empty() {
+			b.Fatalf("not in sync: %s", d.Plan)
 		}
 	}
 }
 
-func BenchmarkPlanFresh(b *testing.B) {
-	rendered := Render(Input{Baselines: []*v1alpha1.NetworkBaseline{fullProfile()}})
-	own := Ownership{Owners: map[types.UID]string{"uid-production": "production"}}
+// BenchmarkDecideFresh is what the first look at a namespace costs.
+func BenchmarkDecideFresh(b *testing.B) {
+	s := newCluster(network{}).state(admitted([]*v1alpha1.NetworkBaseline{fullProfile()}), Facts{})
+	s.Memo = &Memo{}
 	for b.Loop() {
-		NewPlan(rendered, own.Sort(nil, rendered))
+		Decide(s)
 	}
 }

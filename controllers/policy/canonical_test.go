@@ -4,10 +4,12 @@
 package policy
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	networkingv1 "k8s.io/api/networking/v1"
@@ -58,19 +60,17 @@ func checkRender(data []byte) error {
 		return fmt.Errorf("the order of the baselines matters:\n%s%s", told, compact([]*Rendered{rendered, again}))
 	}
 	if !slices.IsSortedFunc(rendered.Policies, func(a, b Policy) int {
-		if a.Name < b.Name {
-			return -1
-		}
-		return 1
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Baseline, b.Baseline), 1)
 	}) {
 		return fmt.Errorf("names are not sorted, or not unique:\n%s", told)
 	}
 	denied := map[networkingv1.PolicyType]bool{}
-	for _, d := range c.ownership().Surroundings(c.live()).Denied {
+	l := classify(c.state(nil, Facts{}), enforcing(baselines...))
+	for _, d := range l.alsoDenied() {
 		denied[d] = true
 	}
 	for _, p := range rendered.Policies {
-		if p.Isolates && p.Labels[v1alpha1.ComponentLabel] == "default-deny" {
+		if p.Component == "default-deny" {
 			for _, d := range p.Spec.PolicyTypes {
 				denied[d] = true
 			}
@@ -84,6 +84,14 @@ func checkRender(data []byte) error {
 	return nil
 }
 
+// render is what the operator would render here.
+func (c *cluster) render(choose *choices, baselines []*v1alpha1.NetworkBaseline) *Rendered {
+	contributions := enforcing(baselines...)
+	s := c.state(nil, choose.facts())
+	l := classify(s, contributions)
+	return Render(s.input(contributions, &l))
+}
+
 func checkPolicy(p *Policy, denied map[networkingv1.PolicyType]bool) error {
 	if problems := validation.IsDNS1123Subdomain(p.Name); len(problems) > 0 {
 		return fmt.Errorf("name: %v", problems)
@@ -95,9 +103,6 @@ func checkPolicy(p *Policy, denied map[networkingv1.PolicyType]bool) error {
 	}
 	if p.Namespace != "" || len(p.OwnerReferences) != 1 || p.OwnerReferences[0].Name != p.Baseline || p.Labels["netbaseline.io/baseline"] != p.Baseline {
 		return fmt.Errorf("metadata: %s", compact(p.ObjectMeta))
-	}
-	if deny := p.Name == p.Baseline+"-default-deny" || p.Name == p.Baseline+"-block-metadata"; p.Isolates != deny {
-		return fmt.Errorf("isolates: %v", p.Isolates)
 	}
 	spec := &p.Spec
 	types := spec.PolicyTypes
@@ -113,9 +118,9 @@ func checkPolicy(p *Policy, denied map[networkingv1.PolicyType]bool) error {
 		return errors.New("empty rules that are not absent")
 	case rules == 0 && p.Labels["netbaseline.io/component"] != "default-deny":
 		return errors.New("no rules: it denies everything")
-	case !p.Isolates && !denied[types[0]] && p.Labels["netbaseline.io/component"] != "block-metadata":
+	case p.Component != "default-deny" && !denied[types[0]] && p.Component != "block-metadata":
 		return errors.New("an allow where nothing is denied: it denies the rest")
-	case denied["Egress"] && p.Name == p.Baseline+"-block-metadata":
+	case denied["Egress"] && p.Component == "block-metadata" && !strings.Contains(p.Name, "-exempt-"):
 		return errors.New("a block beside a deny reopens the world")
 	}
 	for _, r := range spec.Ingress {

@@ -25,8 +25,9 @@ type component struct {
 	discovered bool
 	// render returns the bodies that the spec asks for; none when the component is off.
 	render func(*scope, *v1alpha1.NetworkBaselineSpec) []body
-	// withheld says whether rendering it would undo what somebody else's policy restricts; nil for never.
-	withheld func(*scope, *v1alpha1.NetworkBaselineSpec) bool
+	// withheld reports for how many of its pods it is not rendered, because it would undo what a foreign policy restricts;
+	// nil for never.
+	withheld func(*scope, *v1alpha1.NetworkBaselineSpec) withholding
 }
 
 var components = []component{
@@ -55,6 +56,15 @@ type body struct {
 	suffix      string // behind both, where there are several policies
 	description string
 	spec        networkingv1.NetworkPolicySpec
+	// egress are the grants that become the spec's egress rules, without what is blocked for its pods.
+	egress []grant
+}
+
+// grant is egress to peers. A range of it that lies within what is blocked stays only where explicit says that it was
+// asked for by address and port.
+type grant struct {
+	Allowance
+	explicit bool
 }
 
 func defaultDeny(_ *scope, spec *v1alpha1.NetworkBaselineSpec) []body {
@@ -67,38 +77,37 @@ func defaultDeny(_ *scope, spec *v1alpha1.NetworkBaselineSpec) []body {
 	}}
 }
 
-// blockMetadata has three forms. Where egress is denied by default the addresses are denied already, and only the
-// exemptions are policies. Elsewhere the block allows everything else, because a policy can only allow: every pod by
-// selector (Cilium never matches pods by address) and every address but the blocked ones. And where a policy of
-// somebody else restricts egress, "everything else" would undo that restriction, so nothing is rendered.
+// blockMetadata has two forms. Where egress is denied by default the addresses are denied already, and only the exemptions
+// are policies. Elsewhere the block allows everything else, because a policy can only allow: every pod by selector
+// (Cilium never matches pods by address) and every address but the blocked ones. Pods whose egress a foreign policy
+// restricts are left out, because "everything else" would undo that restriction.
 func blockMetadata(s *scope, spec *v1alpha1.NetworkBaselineSpec) []body {
-	block := spec.Profile.BlockMetadata
-	if block == nil || s.metadataWithheld(spec) {
+	declared := spec.Profile.BlockMetadata
+	if declared == nil {
 		return nil
 	}
 	var bodies []body
 	if !s.denied[networkingv1.PolicyTypeEgress] {
-		everywhere := Allowance{Peers: []v1alpha1.Peer{
+		grants := []grant{{Allowance: Allowance{Peers: []v1alpha1.Peer{
 			{NamespaceSelector: &v1alpha1.LabelSelector{}, PodSelector: &v1alpha1.LabelSelector{}},
 			{CIDR: v1alpha1.CIDR(everyIPv4.String())},
 			{CIDR: v1alpha1.CIDR(everyIPv6.String())},
-		}}
-		rules := s.egressTo(everywhere, false)
+		}}}}
 		for _, resolvers := range s.resolversInBlock() {
-			rules = append(rules, s.egressTo(resolvers, true)...)
+			grants = append(grants, grant{resolvers, true})
 		}
-		bodies = append(bodies, body{
+		bodies = append(bodies, s.unrestricted(body{
 			description: "Blocks egress to cloud metadata addresses, by allowing everything else.",
-			spec:        egressSpec(block.PodSelector, rules),
-		})
+			spec:        egressSpec(declared.PodSelector, nil), egress: grants,
+		})...)
 	}
-	for _, exemption := range block.Exemptions {
+	for _, exemption := range declared.Exemptions {
 		exempt := peerGroups([]v1alpha1.Peer{{CIDR: exemption.CIDR}}, nil, false)
-		bodies = append(bodies, body{
+		bodies = append(bodies, s.unrestricted(body{
 			suffix:      "exempt-" + contentHash(exemption),
 			description: "Lets the selected pods reach " + string(exemption.CIDR) + " although cloud metadata addresses are blocked.",
 			spec:        egressSpec(&exemption.PodSelector, egressRules(exempt, exemption.Ports)),
-		})
+		})...)
 	}
 	return bodies
 }
@@ -107,13 +116,13 @@ func allowDNS(s *scope, spec *v1alpha1.NetworkBaselineSpec) []body {
 	if spec.Profile.AllowDNS == nil {
 		return nil
 	}
-	var rules []networkingv1.NetworkPolicyEgressRule
+	var grants []grant
 	for _, resolvers := range s.resolvers(spec.Profile.AllowDNS) {
-		rules = append(rules, s.egressTo(resolvers, true)...)
+		grants = append(grants, grant{resolvers, true})
 	}
 	return []body{{
 		description: "Allows every pod to resolve names through the cluster's DNS.",
-		spec:        egressSpec(nil, rules),
+		spec:        egressSpec(nil, nil), egress: grants,
 	}}
 }
 
@@ -141,7 +150,7 @@ func allowMonitoring(_ *scope, spec *v1alpha1.NetworkBaselineSpec) []body {
 	}}
 }
 
-func allowSameNamespace(s *scope, spec *v1alpha1.NetworkBaselineSpec) []body {
+func allowSameNamespace(_ *scope, spec *v1alpha1.NetworkBaselineSpec) []body {
 	if spec.Profile.AllowSameNamespace == nil {
 		return nil
 	}
@@ -159,7 +168,7 @@ func allowSameNamespace(s *scope, spec *v1alpha1.NetworkBaselineSpec) []body {
 		bodies = append(bodies, body{
 			suffix:      "egress",
 			description: "Allows pods to reach pods of the same namespace.",
-			spec:        egressSpec(nil, s.egressTo(same, false)),
+			spec:        egressSpec(nil, nil), egress: []grant{{Allowance: same}},
 		})
 	}
 	return bodies
@@ -172,13 +181,13 @@ func allowKubeAPIServer(s *scope, spec *v1alpha1.NetworkBaselineSpec) []body {
 	if allow == nil {
 		return nil
 	}
-	var rules []networkingv1.NetworkPolicyEgressRule
+	var grants []grant
 	for _, addresses := range s.facts.KubeAPIServer {
-		rules = append(rules, s.egressTo(addresses, true)...)
+		grants = append(grants, grant{addresses, true})
 	}
 	return []body{{
 		description: "Allows pods to reach the Kubernetes API.",
-		spec:        egressSpec(allow.PodSelector, rules),
+		spec:        egressSpec(allow.PodSelector, nil), egress: grants,
 	}}
 }
 

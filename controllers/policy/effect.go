@@ -9,34 +9,48 @@ import (
 	"slices"
 	"strings"
 
+	"go4.org/netipx"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/netbaseline/netbaseline/api/v1alpha1"
 )
 
-// RestrictedEgress returns the pods whose egress the policies restrict: those selected by a policy of type Egress
-// that does not allow everything anyway.
-func RestrictedEgress(policies []*networkingv1.NetworkPolicy) []metav1.LabelSelector {
+// restrictedEgress returns the pods whose egress foreign policies restrict: those selected by a policy of type Egress that
+// does not allow everything anyway. Policies that a baseline has left behind, or from which somebody erased its labels, are
+// not meant.
+func (l *live) restrictedEgress(contributions []Contribution) []metav1.LabelSelector {
 	var out []metav1.LabelSelector
-	for _, p := range policies {
-		if hasType(&p.Spec, networkingv1.PolicyTypeEgress) && !slices.ContainsFunc(p.Spec.Egress, allowsAllEgress) {
+	for _, p := range l.foreign {
+		if restrictsEgress(p) && !podsOf(&p.Spec.PodSelector).empty() && !leftBehind(p, contributions) {
 			out = append(out, p.Spec.PodSelector)
 		}
 	}
 	return out
 }
 
-// Restricting names the first of somebody else's policies that restricts egress of pods which the block is for.
-func Restricting(block *v1alpha1.BlockMetadata, foreign []*networkingv1.NetworkPolicy) string {
+func leftBehind(p *networkingv1.NetworkPolicy, contributions []Contribution) bool {
+	if baseline := p.Labels[v1alpha1.BaselineLabel]; baseline != "" && marked(p, baseline) {
+		return true
+	}
+	return slices.ContainsFunc(contributions, func(c Contribution) bool {
+		return strings.HasPrefix(p.Name, c.Name+"-") && marked(p, c.Name)
+	})
+}
+
+func restrictsEgress(p *networkingv1.NetworkPolicy) bool {
+	return hasType(&p.Spec, networkingv1.PolicyTypeEgress) && !slices.ContainsFunc(p.Spec.Egress, allowsAllEgress)
+}
+
+// restricting names the first foreign policy that restricts egress of pods which the block is for.
+func restricting(block *v1alpha1.BlockMetadata, foreign []*networkingv1.NetworkPolicy) string {
 	selector := block.PodSelector.Meta()
 	for _, p := range foreign {
-		for _, other := range RestrictedEgress([]*networkingv1.NetworkPolicy{p}) {
-			if !disjoint(&selector, &other) {
-				return p.Name
-			}
+		if restrictsEgress(p) && !podsOf(&selector).disjoint(podsOf(&p.Spec.PodSelector)) {
+			return p.Name
 		}
 	}
 	return ""
@@ -46,16 +60,19 @@ func allowsAllEgress(r networkingv1.NetworkPolicyEgressRule) bool {
 	return len(r.To) == 0 && len(r.Ports) == 0
 }
 
-// Undoing is a policy of somebody else that allows what the baseline denies: policies only add up.
-type Undoing struct {
+// override is a policy that allows what a baseline denies: policies only add up.
+type override struct {
 	Policy, Reason, Message string
 }
 
-// Undoings returns what the foreign policies of a namespace undo of a profile, in their order: metadata addresses that
-// become reachable again, and pods that are opened to everyone in a direction that is denied by default.
-func Undoings(profile *v1alpha1.Profile, foreign []*networkingv1.NetworkPolicy) []Undoing {
-	var out []Undoing
-	for _, p := range foreign {
+// overrides returns what policies undo of a profile, in their order: metadata addresses that become reachable again, and
+// pods that are opened to everyone in a direction that is denied by default.
+func overrides(profile *v1alpha1.Profile, unwanted []*networkingv1.NetworkPolicy) []override {
+	var out []override
+	for _, p := range unwanted {
+		if podsOf(&p.Spec.PodSelector).empty() {
+			continue
+		}
 		if u, ok := metadataReopened(profile.BlockMetadata, p); ok {
 			out = append(out, u)
 		}
@@ -64,7 +81,7 @@ func Undoings(profile *v1alpha1.Profile, foreign []*networkingv1.NetworkPolicy) 
 				continue
 			}
 			if ports, open := openToEveryone(&p.Spec, d); open {
-				out = append(out, Undoing{p.Name, v1alpha1.ReasonOpenToEveryone, fmt.Sprintf(
+				out = append(out, override{p.Name, v1alpha1.ReasonOpenToEveryone, fmt.Sprintf(
 					"allows %s everyone %s, although the baseline denies it by default: name the peers in the rule's %s, or delete the policy", inWords(d), ports, ruleField(d))})
 			}
 		}
@@ -116,26 +133,47 @@ func everyAddress(p networkingv1.NetworkPolicyPeer) bool {
 }
 
 // metadataReopened says whether the policy lets pods that the block is for reach a blocked address.
-func metadataReopened(block *v1alpha1.BlockMetadata, p *networkingv1.NetworkPolicy) (Undoing, bool) {
+func metadataReopened(block *v1alpha1.BlockMetadata, p *networkingv1.NetworkPolicy) (override, bool) {
 	if block == nil || !hasType(&p.Spec, networkingv1.PolicyTypeEgress) {
-		return Undoing{}, false
+		return override{}, false
 	}
 	selector := block.PodSelector.Meta()
-	if disjoint(&selector, &p.Spec.PodSelector) {
-		return Undoing{}, false
+	selected := podsOf(&p.Spec.PodSelector)
+	if selected.disjoint(podsOf(&selector)) {
+		return override{}, false
 	}
-	blocked := blockedPrefixes([]*v1alpha1.BlockMetadata{block})
 	for _, r := range p.Spec.Egress {
 		if onlyDNS(r.Ports) {
 			continue
 		}
-		if addresses := reached(r.To, blocked); len(addresses) > 0 {
-			return Undoing{p.Name, v1alpha1.ReasonMetadataReopened, fmt.Sprintf(
+		if addresses := reached(r.To, blockedFor(block, selected, r.Ports)); len(addresses) > 0 {
+			return override{p.Name, v1alpha1.ReasonMetadataReopened, fmt.Sprintf(
 				"allows egress to %s, which blockMetadata blocks, %s: leave that out, by an except of the rule's ipBlock or by naming other peers in its to",
 				joined(addresses), portList(r.Ports))}, true
 		}
 	}
-	return Undoing{}, false
+	return override{}, false
+}
+
+// blockedFor are the ranges that the block denies to pods on ports: all but what it exempts for all of them.
+func blockedFor(block *v1alpha1.BlockMetadata, selected pods, ports []networkingv1.NetworkPolicyPort) []netip.Prefix {
+	var set netipx.IPSetBuilder
+	set.AddSet(blockedRanges(block))
+	for _, e := range block.Exemptions {
+		exempt := e.PodSelector.Meta()
+		prefix, err := netip.ParsePrefix(string(e.CIDR))
+		if err == nil && selected.within(podsOf(&exempt)) && portsWithin(ports, policyPorts(e.Ports)) {
+			set.RemovePrefix(prefix.Masked())
+		}
+	}
+	return ipSet(&set).Prefixes()
+}
+
+// portsWithin reports whether every port is one of the others.
+func portsWithin(ports, others []networkingv1.NetworkPolicyPort) bool {
+	return len(ports) > 0 && !slices.ContainsFunc(ports, func(p networkingv1.NetworkPolicyPort) bool {
+		return !slices.ContainsFunc(others, func(o networkingv1.NetworkPolicyPort) bool { return equality.Semantic.DeepEqual(p, o) })
+	})
 }
 
 // reached are the blocked addresses that the peers reach. Selectors reach pods only.

@@ -11,7 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-func TestUndoings(t *testing.T) {
+func TestOverrides(t *testing.T) {
 	const (
 		block  = `profile: {blockMetadata: {}}`
 		deny   = `profile: {defaultDeny: {}}`
@@ -57,7 +57,7 @@ func TestUndoings(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			p := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Name: "theirs"}, Spec: *parseSpec(t, tc.spec)}
-			got := Undoings(&parseBaseline(t, "a", tc.baseline).Spec.Profile, []*networkingv1.NetworkPolicy{p})
+			got := overrides(&parseBaseline(t, "a", tc.baseline).Spec.Profile, []*networkingv1.NetworkPolicy{p})
 			if tc.want == "" {
 				if len(got) > 0 {
 					t.Errorf("got %+v, want nothing", got)

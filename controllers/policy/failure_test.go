@@ -4,11 +4,10 @@
 package policy
 
 import (
+	"slices"
 	"testing"
 
 	networkingv1 "k8s.io/api/networking/v1"
-
-	"github.com/netbaseline/netbaseline/api/v1alpha1"
 )
 
 // TestFailedStep refuses each write of each transition, once and for good. What follows converges without a gap
@@ -22,78 +21,70 @@ func TestFailedStep(t *testing.T) {
 	states := [][2]string{{"", ""}, {full, ""}, {full, another}, {ingress, ""}, {egress, ""}, {egress, ingress}, {guarded, ""}, {"", full}}
 	for _, from := range states {
 		for _, to := range states {
-			before, desired := holding(rendered(t, from[0], from[1])), rendered(t, to[0], to[1])
-			steps := 0
-			for _, phase := range before.clone().plan(desired).Phases {
-				steps += len(phase)
-			}
-			for refused := range steps {
+			before := holding(rendered(t, from[0], from[1]))
+			baselines := admitted(specsOf(t, to[0], to[1]))
+			for refused := range before.clone().decide(baselines, Facts{}).Plan.Steps {
 				for _, forever := range []bool{false, true} {
-					checkFailedStep(t, before, desired, refused, forever)
+					checkFailedStep(t, before, baselines, refused, forever)
 				}
 			}
 		}
 	}
 }
 
-func checkFailedStep(t *testing.T, before *cluster, desired *Rendered, refused int, forever bool) {
+func checkFailedStep(t *testing.T, before *cluster, baselines []*Baseline, refused int, forever bool) {
 	t.Helper()
-	after, err := before.after(before.plan(desired))
+	first := before.clone().decide(baselines, Facts{})
+	after, err := before.after(first.Plan)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := before.clone()
-	guard := c.guard(before, after)
-	// fail refuses one step of the first plan, and whatever is like it later when it is refused forever.
-	var victim *Step
-	n := 0
-	fail := func(s *Step) bool {
-		if victim == nil {
-			if n++; n-1 == refused {
-				victim = s
-				return true
-			}
-			return false
+	known := asked(append(slices.Clone(before.before), first.Wanted))
+	guard := c.guard(before, after, first.Seen, known)
+	victim := first.Plan.Steps[refused]
+	for round := range 4 {
+		d := c.decide(baselines, Facts{})
+		fail := func(i int, s *Step) bool {
+			return round == 0 && i == refused || forever && s.Verb == victim.Verb && s.Name == victim.Name
 		}
-		return forever && s.Verb == victim.Verb && s.Name == victim.Name
-	}
-	for round := range 3 {
-		plan := c.plan(desired)
 		done := c.writes
-		if err := c.run(plan.Phases, fail, guard); err != nil {
-			t.Errorf("write %d refused (forever: %v): %v\nfrom:\n%splan:\n%s", refused, forever, err, before, plan)
+		if err := c.run(d.Plan.Steps, fail, guard); err != nil {
+			t.Errorf("write %d refused (forever: %v): %v\nfrom:\n%splan:\n%s", refused, forever, err, before, d.Plan)
 			return
 		}
-		if round == 2 && c.writes > done {
-			t.Errorf("write %d refused (forever: %v): writes go on:\n%sfrom:\n%s", refused, forever, plan, before)
+		if round == 3 && c.writes > done {
+			t.Errorf("write %d refused (forever: %v): writes go on:\n%sfrom:\n%s", refused, forever, d.Plan, before)
 		}
 	}
 	if forever {
 		return
 	}
-	if err := c.converged(desired); err != nil {
+	if err := c.converged(baselines, Facts{}); err != nil {
 		t.Errorf("write %d refused once: %v\nfrom:\n%s", refused, err, before)
 	}
 }
 
-// A tenant who fills a quota must not be able to keep what he opened: the deny is put right before the create that
-// is refused.
+// A tenant who fills a quota must not be able to keep what he opened: it goes with the first write to its policy, which
+// waits for no create.
 func TestOpenedDenyDoesNotWait(t *testing.T) {
-	rendered := Render(Input{Baselines: []*v1alpha1.NetworkBaseline{fullProfile()}})
-	live := Live{Ours: map[string]*networkingv1.NetworkPolicy{}}
-	for i := range rendered.Policies {
-		live.Ours[rendered.Policies[i].Name] = rendered.Policies[i].DeepCopy()
+	wanted := rendered(t, full, another)
+	c := holding(wanted, "a-allow-dns")
+	for _, name := range []string{"a-default-deny", "b-default-deny", "b-allow-dns"} {
+		opened := c.policies[name].DeepCopy()
+		opened.Spec.Egress = append(opened.Spec.Egress, networkingv1.NetworkPolicyEgressRule{})
+		c.put(opened)
 	}
-	delete(live.Ours, "production-allow-dns")
-	live.Ours["production-default-deny"].Spec.Egress = []networkingv1.NetworkPolicyEgressRule{{}}
-
-	first := NewPlan(rendered, live).Phases[0]
-	if len(first) != 1 || first[0].Name != "production-default-deny" || !first[0].Passing {
-		t.Fatalf("first phase: %+v", first)
+	d := c.decide(admitted(specsOf(t, full, another)), Facts{})
+	creates := func(_ int, s *Step) bool { return s.Verb == Create }
+	if err := c.run(d.Plan.Steps, creates, func(*Step) error { return nil }); err != nil {
+		t.Fatal(err)
 	}
-	for _, rule := range first[0].Want.Spec.Egress {
-		if len(rule.To) == 0 {
-			t.Errorf("still open to everyone: %+v", rule)
+	for name, p := range c.policies {
+		for _, r := range p.Spec.Egress {
+			if len(r.To) == 0 {
+				t.Errorf("%s is still open to everyone: %s\n%s", name, compact(p.Spec), d.Plan)
+			}
 		}
 	}
 }

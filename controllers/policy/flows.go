@@ -21,7 +21,8 @@ func allowFlows(s *scope, spec *v1alpha1.NetworkBaselineSpec) []body {
 			bodies = append(bodies, body{
 				item: flow.Name, suffix: "egress",
 				description: "Allows the source of flow " + flow.Name + " to open its connections.",
-				spec:        egressSpec(flow.From.PodSelector, s.egressTo(Allowance{Peers: []v1alpha1.Peer{flow.To}, Ports: flow.Ports}, false)),
+				spec:        egressSpec(flow.From.PodSelector, nil),
+				egress:      []grant{{Allowance: Allowance{Peers: []v1alpha1.Peer{flow.To}, Ports: flow.Ports}}},
 			})
 		}
 		if s.holds(&flow.To) {
@@ -49,13 +50,16 @@ func holds(end *v1alpha1.Peer, namespaceLabels map[string]string) bool {
 	return err == nil && selector.Matches(labels.Set(namespaceLabels))
 }
 
-// Sides tells which sides of the baselines' flows lie in a namespace with these labels. It is all that rendering reads
+// sides tells which ends of the contributions' flows lie in a namespace with these labels. It is all that rendering reads
 // of a namespace's labels: namespaces with equal sides render alike.
-func Sides(baselines []*v1alpha1.NetworkBaseline, namespaceLabels map[string]string) string {
+func sides(contributions []Contribution, namespaceLabels map[string]string) string {
 	var out strings.Builder
-	for _, b := range baselines {
-		for i := range b.Spec.Flows {
-			for _, end := range []*v1alpha1.Peer{&b.Spec.Flows[i].From, &b.Spec.Flows[i].To} {
+	for _, c := range contributions {
+		if c.Phase != Enforcing {
+			continue
+		}
+		for i := range c.Revision.Spec.Flows {
+			for _, end := range []*v1alpha1.Peer{&c.Revision.Spec.Flows[i].From, &c.Revision.Spec.Flows[i].To} {
 				if holds(end, namespaceLabels) {
 					out.WriteByte('1')
 				} else {

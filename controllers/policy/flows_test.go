@@ -10,7 +10,7 @@ import (
 )
 
 // Each side of a flow is rendered in the namespaces that it concerns, and in the directions that are denied there.
-func TestFlowSides(t *testing.T) {
+func TestFlowsides(t *testing.T) {
 	const (
 		within  = `{name: f, from: {podSelector: {matchLabels: {app: web}}}, to: {podSelector: {matchLabels: {app: db}}}, ports: [{port: 5432}]}`
 		across  = `{name: f, from: {namespaceSelector: {matchLabels: {team: front}}}, to: {namespaceSelector: {matchLabels: {team: back}}, podSelector: {matchLabels: {app: db}}}}`
@@ -39,7 +39,7 @@ func TestFlowSides(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			b := parseBaseline(t, "a", `{profile: {defaultDeny: {directions: `+tc.denied+`}}, flows: [`+tc.flow+`]}`)
-			got := Render(Input{Baselines: []*v1alpha1.NetworkBaseline{b}, NamespaceLabels: tc.labels})
+			got := Render(Input{Contributions: enforcing(b), NamespaceLabels: tc.labels})
 			want := "a-default-deny"
 			if tc.want != "" {
 				want += " " + tc.want
@@ -47,7 +47,7 @@ func TestFlowSides(t *testing.T) {
 			if names(got.Policies) != want || notes(got) != tc.notes {
 				t.Errorf("policies %q, want %q; notes %q, want %q", names(got.Policies), want, notes(got), tc.notes)
 			}
-			if sides := Sides([]*v1alpha1.NetworkBaseline{b}, tc.labels); sides != tc.sides {
+			if sides := sides(enforcing(b), tc.labels); sides != tc.sides {
 				t.Errorf("sides %s, want %s", sides, tc.sides)
 			}
 		})
@@ -77,7 +77,7 @@ func TestKubeAPIServer(t *testing.T) {
 		{Peers: []v1alpha1.Peer{{CIDR: "10.96.0.1/32"}}, Ports: []v1alpha1.Port{{Port: dnsPorts[0].Port}}},
 		{Peers: []v1alpha1.Peer{{CIDR: "192.0.2.1/32"}, {CIDR: "192.0.2.2/32"}}},
 	}}
-	got := Render(Input{Baselines: []*v1alpha1.NetworkBaseline{parseBaseline(t, "a", spec)}, Facts: facts})
+	got := Render(Input{Contributions: enforcing(parseBaseline(t, "a", spec)), Facts: facts})
 	p := got.find("a-allow-kube-api-server")
 	if p == nil {
 		t.Fatalf("policies %s, notes %s", names(got.Policies), notes(got))
@@ -87,7 +87,7 @@ func TestKubeAPIServer(t *testing.T) {
 	if compact(p.Spec) != compact(want) {
 		t.Errorf("got  %s\nwant %s", compact(p.Spec), compact(want))
 	}
-	unknown := Render(Input{Baselines: []*v1alpha1.NetworkBaseline{parseBaseline(t, "a", spec)}})
+	unknown := Render(Input{Contributions: enforcing(parseBaseline(t, "a", spec))})
 	if names(unknown.Policies) != "a-default-deny" || notes(unknown) != "a/allow-kube-api-server:NotFound" {
 		t.Errorf("unknown: policies %s, notes %s", names(unknown.Policies), notes(unknown))
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/netbaseline/netbaseline/api/v1alpha1"
 )
@@ -53,70 +54,141 @@ func playHistory(data []byte) error {
 	for _, p := range choose.foreign() {
 		c.put(p)
 	}
-	var baselines []*v1alpha1.NetworkBaseline
+	var specs, current []*v1alpha1.NetworkBaseline // declared, and in force everywhere
+	var history, inForce []*Rendered
+	facts := choose.facts()
 	for {
 		last := choose.below(4) < 2
-		baselines = choose.baselines(baselines)
-		desired := c.render(choose, baselines)
-		plan := c.plan(desired)
+		resumed := len(c.before) == 0 && specs != nil
+		if !resumed {
+			current, inForce = specs, latest(history)
+			specs = choose.baselines(specs)
+		}
+		baselines := rollingOut(specs, current)
+		restart := choose.oneIn(4)
+		d := c.decide(baselines, facts)
+		history = append(history, d.Wanted)
+		c.before = d.Before
 		// What is live tells all that came before.
-		chapter := fmt.Sprintf("live:\n%swanted:\n%splan:\n%s", c, describe(baselines), plan)
-		if err := c.follow(choose, plan, !last); err != nil {
+		chapter := fmt.Sprintf("live:\n%swanted:\n%splan:\n%s", c, describe(specs), d.Plan)
+		done, err := c.follow(choose, d, history, !last)
+		if err != nil {
 			return fmt.Errorf("%w\n%s", err, chapter)
 		}
 		if last {
-			if err := c.converged(desired); err != nil {
+			if err := c.converged(baselines, facts); err != nil {
 				return fmt.Errorf("%w\n%s", err, chapter)
 			}
 			return nil
+		}
+		if done {
+			history = []*Rendered{d.Wanted}
+			current, inForce, c.before = specs, history, history
+		}
+		if restart && len(c.before) <= 2 {
+			// The specs stay until the new process has seen them. What it knows of before is what the revisions ask for: the one
+			// in force, and the one being rolled out. See the limits of guarantee 1 for a third one.
+			clear(c.seen)
+			c.before, history = nil, append(slices.Clone(inForce), d.Wanted)
 		}
 		c.disturb(choose)
 	}
 }
 
-// render is what the controller would render.
-func (c *cluster) render(choose *choices, baselines []*v1alpha1.NetworkBaseline) *Rendered {
-	surroundings := c.ownership().Surroundings(c.live())
-	in := Input{
-		Baselines: baselines, NamespaceLabels: namespaces[governedNamespace],
-		EgressRestricted: surroundings.EgressRestricted, AlsoDenied: surroundings.Denied,
-		Facts: Facts{KubeAPIServer: []Allowance{{Peers: []v1alpha1.Peer{{CIDR: "8.8.8.8/32"}}, Ports: choose.ports()}}},
+func latest(history []*Rendered) []*Rendered { return history[max(0, len(history)-1):] }
+
+// facts are what the cluster runs.
+func (c *choices) facts() Facts {
+	facts := Facts{KubeAPIServer: []Allowance{{Peers: []v1alpha1.Peer{{CIDR: "8.8.8.8/32"}}, Ports: c.ports()}}}
+	if c.oneIn(3) {
+		facts.DNS = []Allowance{DefaultDNS[0], {Peers: []v1alpha1.Peer{{CIDR: "169.254.20.10/32"}}, Ports: dnsPorts}}
 	}
-	if choose.oneIn(3) {
-		in.Facts.DNS = []Allowance{DefaultDNS[0], {Peers: []v1alpha1.Peer{{CIDR: "169.254.20.10/32"}}, Ports: dnsPorts}}
-	}
-	return Render(in)
+	return facts
 }
 
-// follow does the steps of the plan, those of a phase in any order, and all or only the first few.
-func (c *cluster) follow(choose *choices, p *Plan, short bool) error {
+// follow does the steps of a decision's plan: all of them, or only the first few, or all but those that are refused and
+// what needs them. done says that it was all.
+func (c *cluster) follow(choose *choices, d *Decision, history []*Rendered, disturbed bool) (done bool, err error) {
 	before := c.clone()
-	after, err := c.after(p)
+	after, err := c.after(d.Plan)
 	if err != nil {
-		return err
+		return false, err
 	}
-	left := -1
-	if short {
-		left = choose.below(16)
+	steps, refused := d.Plan.Steps, map[string]bool{}
+	if disturbed && choose.oneIn(2) {
+		steps = steps[:min(choose.below(16), len(steps))]
 	}
-	var phases [][]Step
-	for _, phase := range p.Phases {
-		phase = slices.Clone(phase)
-		choose.shuffle(len(phase), func(i, j int) { phase[i], phase[j] = phase[j], phase[i] })
-		if left >= 0 {
-			phase = phase[:min(left, len(phase))]
-			left -= len(phase)
-		}
-		phases = append(phases, phase)
+	if disturbed && len(steps) > 0 && choose.oneIn(2) {
+		refused[steps[choose.below(len(steps))].Name] = true
 	}
-	return c.run(phases, nil, c.guard(before, after))
+	done = len(steps) == len(d.Plan.Steps) && len(refused) == 0
+	fails := func(_ int, s *Step) bool { return refused[s.Name] }
+	known := asked(history)
+	if err := c.run(steps, fails, c.guard(before, after, d.Seen, known)); err != nil {
+		return false, err
+	}
+	if len(steps) == len(d.Plan.Steps) {
+		return done, c.cleaned(before, d, refused, known)
+	}
+	return done, nil
 }
 
-// disturb is what happens between two plans: a restart, and people.
-func (c *cluster) disturb(choose *choices) {
-	if choose.oneIn(4) {
-		clear(c.seen)
+// cleaned checks that what somebody else wrote into a policy of ours has left it, whatever else was refused.
+func (c *cluster) cleaned(before *cluster, d *Decision, refused map[string]bool, known asked) error {
+	for name, p := range c.policies {
+		was := before.policies[name]
+		if d.Seen[p.UID] == "" || refused[name] || was == nil || selectsNone(p) {
+			continue
+		}
+		for _, dir := range directions {
+			if left := without(rulesOf(p, dir), known.rules(dir)); len(left) > 0 {
+				return fmt.Errorf("policy %s still has %s rules that nobody wants: %s", name, dir, compact(p.Spec))
+			}
+		}
 	}
+	return nil
+}
+
+// admitted are baselines whose specs are admitted and in force.
+func admitted(specs []*v1alpha1.NetworkBaseline) []*Baseline { return rollingOut(specs, specs) }
+
+// rollingOut are baselines whose specs are admitted, where others are in force until all is done. Of a and b, those without
+// a spec are being deleted.
+func rollingOut(specs, current []*v1alpha1.NetworkBaseline) []*Baseline {
+	of := func(specs []*v1alpha1.NetworkBaseline, name string) *Revision {
+		i := slices.IndexFunc(specs, func(b *v1alpha1.NetworkBaseline) bool { return b.Name == name })
+		if i < 0 {
+			return nil
+		}
+		spec := specs[i].Spec
+		spec.NamespaceSelector = v1alpha1.LabelSelector{}
+		revision, _, err := EncodeRevision(name, specs[i].UID, &spec)
+		if err != nil {
+			panic(err)
+		}
+		r, err := NewRevision(revision, &spec)
+		if err != nil {
+			panic(err)
+		}
+		return r
+	}
+	names := []string{"a", "b"}
+	for _, b := range specs {
+		if !slices.Contains(names, b.Name) {
+			names = append(names, b.Name)
+		}
+	}
+	var out []*Baseline
+	for _, name := range names {
+		b := &Baseline{Name: name, UID: types.UID("uid-" + name), Current: of(current, name), Update: of(specs, name)}
+		b.Admitted, b.Deleting = b.Update != nil, b.Update == nil
+		out = append(out, b)
+	}
+	return out
+}
+
+// disturb is what people do between two plans.
+func (c *cluster) disturb(choose *choices) {
 	for _, p := range c.live() {
 		if p.UID == foreignUID || !choose.oneIn(5) {
 			continue
@@ -174,33 +246,23 @@ func simpler(data []byte, play func([]byte) error) []byte {
 	return data
 }
 
-// TestNoGapIsChecked makes sure that the check itself sees a gap and an opening.
+// TestNoGapIsChecked makes sure that the check itself sees a gap, an opening, and what somebody else wrote.
 func TestNoGapIsChecked(t *testing.T) {
-	deny := newBaseline("a", v1alpha1.NetworkBaselineSpec{Profile: v1alpha1.Profile{
-		DefaultDeny: &v1alpha1.DefaultDeny{}, AllowDNS: &v1alpha1.AllowDNS{}, AllowSameNamespace: &v1alpha1.AllowSameNamespace{},
-	}})
-	desired := Render(Input{Baselines: []*v1alpha1.NetworkBaseline{deny}})
+	desired := rendered(t, `profile: {defaultDeny: {}, allowDNS: {}, allowSameNamespace: {}}`, "")
 	inOrder := func(order []Policy, wrong string, from func() *cluster, verb Verb) {
 		t.Helper()
 		c := from()
-		p := &Plan{}
+		d := &Decision{Wanted: desired, Plan: &Plan{}, Seen: c.seen}
 		for _, policy := range order {
-			step := Step{Verb: verb, Name: policy.Name, Want: policy.NetworkPolicy}
-			p.Phases = append(p.Phases, []Step{step})
+			d.Plan.Steps = append(d.Plan.Steps, Step{Verb: verb, Name: policy.Name, Want: policy.NetworkPolicy})
 		}
-		err := c.follow(&choices{}, p, false)
+		_, err := c.follow(&choices{}, d, []*Rendered{desired}, false)
 		if err == nil || !strings.HasPrefix(err.Error(), wrong) {
 			t.Errorf("%s of %s first: got %v, want: %s", verb, order[0].Name, err, wrong)
 		}
 	}
 	empty := func() *cluster { return newCluster(network{}) }
-	full := func() *cluster {
-		c := empty()
-		for _, p := range desired.Policies {
-			c.put(p.DeepCopy())
-		}
-		return c
-	}
+	full := func() *cluster { return holding(desired) }
 	denyLast := desired.Policies
 	denyFirst := slices.Clone(desired.Policies)
 	slices.Reverse(denyFirst)
@@ -220,8 +282,17 @@ func TestNoGapIsChecked(t *testing.T) {
 	c := empty()
 	c.put(swap("one", "web").Want)
 	c.put(swap("two", "db").Want)
-	err := c.follow(&choices{}, &Plan{Phases: [][]Step{{swap("one", "db")}, {swap("two", "web")}}}, false)
-	if err == nil || !strings.HasPrefix(err.Error(), "opened after update one: Ingress of pod web") {
+	d := &Decision{Wanted: desired, Plan: &Plan{Steps: []Step{swap("one", "db"), swap("two", "web")}}, Seen: c.seen}
+	if _, err := c.follow(&choices{}, d, nil, false); err == nil || !strings.HasPrefix(err.Error(), "opened after update one: Ingress of pod web") {
 		t.Errorf("swap: got %v, want: opened", err)
+	}
+
+	c = full()
+	opened := c.policies["a-default-deny"].DeepCopy()
+	opened.Spec.Egress = []networkingv1.NetworkPolicyEgressRule{{}}
+	c.put(opened)
+	d = &Decision{Wanted: desired, Plan: &Plan{}, Seen: map[types.UID]types.UID{opened.UID: "uid-a"}}
+	if _, err := c.follow(&choices{}, d, []*Rendered{desired}, false); err == nil || !strings.Contains(err.Error(), "rules that nobody wants") {
+		t.Errorf("opened deny left alone: got %v", err)
 	}
 }

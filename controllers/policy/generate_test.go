@@ -5,7 +5,6 @@ package policy
 
 import (
 	"slices"
-	"strings"
 
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -43,12 +42,6 @@ func some[T any](c *choices, from ...T) []T {
 		}
 	}
 	return out
-}
-
-func (c *choices) shuffle(n int, swap func(i, j int)) {
-	for i := n - 1; i > 0; i-- {
-		swap(i, c.below(i+1))
-	}
 }
 
 func (c *choices) podSelector() *v1alpha1.LabelSelector {
@@ -221,11 +214,7 @@ func (c *choices) tamper(p *networkingv1.NetworkPolicy) *networkingv1.NetworkPol
 	case 2:
 		p.Spec.Ingress = append(p.Spec.Ingress, networkingv1.NetworkPolicyIngressRule{})
 	case 3:
-		// Not a deny that a plan which was cut short left carrying the rules of others: it would have to isolate all
-		// pods in one direction and some in the other, and no single write can say that.
-		if !strings.HasSuffix(p.Name, "default-deny") || len(p.Spec.Ingress)+len(p.Spec.Egress) == 0 {
-			p.Spec.PodSelector = metav1.LabelSelector{MatchLabels: map[string]string{"app": pick(c, "web", "db", "none")}}
-		}
+		p.Spec.PodSelector = metav1.LabelSelector{MatchLabels: map[string]string{"app": pick(c, "web", "db", "none")}}
 	case 4:
 		p.Spec.PodSelector = metav1.LabelSelector{}
 	case 5:
@@ -235,7 +224,7 @@ func (c *choices) tamper(p *networkingv1.NetworkPolicy) *networkingv1.NetworkPol
 	case 7:
 		p.Labels, p.OwnerReferences = nil, nil
 	case 8:
-		p.DeletionTimestamp = &metav1.Time{}
+		p.DeletionTimestamp, p.Finalizers = &metav1.Time{}, []string{"example.com/hold"}
 	}
 	return p
 }

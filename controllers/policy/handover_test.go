@@ -4,11 +4,14 @@
 package policy
 
 import (
+	"strings"
 	"testing"
 
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/netbaseline/netbaseline/api/v1alpha1"
 )
 
 // TestHandover plans from states that only a crash, a conflict or somebody's hand leaves behind: no policy, or not the
@@ -26,101 +29,99 @@ func TestHandover(t *testing.T) {
 		held  string // a policy that is held in deletion
 		taken string // a name that somebody else has taken
 		a, b  string
-		want  string
 	}{
 		{name: "the deny carries egress for a plan that was cut short, and ingress is denied no longer",
 			live: map[string]string{"a-default-deny": `{` + bothWays + `, ` + fromPrometheus + `, ` + toDNS + `}`, "a-allow-monitoring": `{podSelector: {}, policyTypes: [Ingress], ` + fromPrometheus + `}`},
-			a:    `profile: {defaultDeny: {directions: [Egress]}, allowDNS: {}}`,
-			want: "(update a-default-deny) | create a-allow-dns | delete a-allow-monitoring | update a-default-deny"},
+			a:    `profile: {defaultDeny: {directions: [Egress]}, allowDNS: {}}`},
 		{name: "the same, and somebody narrowed the deny",
 			live: map[string]string{"a-default-deny": `{` + web + `, policyTypes: [Ingress, Egress], ingress: [{}]}`, "a-allow-monitoring": `{podSelector: {}, policyTypes: [Ingress], ` + fromPrometheus + `}`},
-			a:    `profile: {defaultDeny: {directions: [Egress]}, allowDNS: {}}`,
-			want: "(update a-default-deny), (update a-allow-monitoring) | create a-allow-dns | update a-default-deny | delete a-allow-monitoring"},
+			a:    `profile: {defaultDeny: {directions: [Egress]}, allowDNS: {}}`},
 		{name: "two denies arrive together, and one of them is for both directions",
-			a:    `profile: {defaultDeny: {directions: [Egress]}, allowDNS: {}}`,
-			b:    `profile: {defaultDeny: {}, allowSameNamespace: {}}`,
-			want: "(create a-default-deny), (create b-default-deny) | create a-allow-dns, create b-allow-same-namespace-egress, create b-allow-same-namespace-ingress | update a-default-deny, update b-default-deny"},
+			a: `profile: {defaultDeny: {directions: [Egress]}, allowDNS: {}}`,
+			b: `profile: {defaultDeny: {}, allowSameNamespace: {}}`},
 		{name: "two denies swap their directions",
 			live: map[string]string{"a-default-deny": `{podSelector: {}, policyTypes: [Ingress]}`, "b-default-deny": `{podSelector: {}, policyTypes: [Egress]}`},
 			a:    `profile: {defaultDeny: {directions: [Egress]}}`,
-			b:    `profile: {defaultDeny: {directions: [Ingress]}}`,
-			want: "(update a-default-deny), (update b-default-deny) | update a-default-deny, update b-default-deny"},
+			b:    `profile: {defaultDeny: {directions: [Ingress]}}`},
 		{name: "the deny was narrowed, and a second one arrives",
 			live: map[string]string{"a-default-deny": `{` + web + `, policyTypes: [Ingress, Egress]}`},
 			a:    `profile: {defaultDeny: {directions: [Egress]}, allowMonitoring: {stacks: [Prometheus]}}`,
-			b:    `profile: {defaultDeny: {}}`,
-			want: "(create b-default-deny), (update a-default-deny) | create a-allow-monitoring | update b-default-deny, update a-default-deny"},
+			b:    `profile: {defaultDeny: {}}`},
 		{name: "only an allow isolates all pods, and is narrowed, while the deny was narrowed by hand",
 			live: map[string]string{"a-default-deny": `{` + db + `, policyTypes: [Ingress]}`, "a-allow-monitoring": `{podSelector: {}, policyTypes: [Ingress], ` + fromPrometheus + `}`},
-			a:    `profile: {defaultDeny: {directions: [Ingress]}, allowMonitoring: {stacks: [Prometheus], podSelector: {matchLabels: {app: web}}}}`,
-			want: "(update a-default-deny) | update a-allow-monitoring | update a-default-deny"},
+			a:    `profile: {defaultDeny: {directions: [Ingress]}, allowMonitoring: {stacks: [Prometheus], podSelector: {matchLabels: {app: web}}}}`},
 		{name: "a block of all pods with an exemption becomes one of some pods without",
 			live: map[string]string{"a-block-metadata": `{podSelector: {}, policyTypes: [Egress], egress: [{to: [{namespaceSelector: {}}]}, {to: [{ipBlock: {cidr: 0.0.0.0/0}}]}]}`,
 				"a-block-metadata-exempt-1": `{` + db + `, policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: 169.254.170.23/32}}]}]}`},
-			a:    `profile: {blockMetadata: {podSelector: {matchLabels: {app: web}}}}`,
-			want: "(update a-block-metadata) | delete a-block-metadata-exempt-1 | update a-block-metadata"},
+			a: `profile: {blockMetadata: {podSelector: {matchLabels: {app: web}}}}`},
 		{name: "ingress is denied no longer, after somebody narrowed the deny: the allow carries before the deny drops it",
 			live: map[string]string{"a-default-deny": `{` + db + `, policyTypes: [Ingress, Egress], ingress: [{from: [{podSelector: {}}]}]}`, "a-allow-monitoring": `{` + db + `, policyTypes: [Ingress], ` + fromPrometheus + `}`},
-			a:    `profile: {defaultDeny: {directions: [Egress]}, allowDNS: {}}`,
-			want: "(update a-default-deny), (update a-allow-monitoring) | (update a-default-deny) | create a-allow-dns | update a-default-deny | delete a-allow-monitoring"},
+			a:    `profile: {defaultDeny: {directions: [Egress]}, allowDNS: {}}`},
 		{name: "removal, after somebody narrowed the deny: each carries for all",
-			live: map[string]string{"a-default-deny": `{` + db + `, policyTypes: [Ingress, Egress]}`, "a-allow-monitoring": `{` + db + `, policyTypes: [Ingress], ` + fromPrometheus + `}`},
-			want: "(update a-default-deny) | delete a-allow-monitoring, delete a-default-deny"},
+			live: map[string]string{"a-default-deny": `{` + db + `, policyTypes: [Ingress, Egress]}`, "a-allow-monitoring": `{` + db + `, policyTypes: [Ingress], ` + fromPrometheus + `}`}},
 		{name: "removal, after somebody deleted the deny: each carries for all",
-			live: map[string]string{"a-allow-ingress-controller": `{` + web + `, policyTypes: [Ingress], ingress: [{from: [{podSelector: {}}]}]}`, "a-allow-monitoring": `{` + web + `, policyTypes: [Ingress], ` + fromPrometheus + `}`},
-			want: "(update a-allow-ingress-controller), (update a-allow-monitoring) | delete a-allow-ingress-controller, delete a-allow-monitoring"},
+			live: map[string]string{"a-allow-ingress-controller": `{` + web + `, policyTypes: [Ingress], ingress: [{from: [{podSelector: {}}]}]}`, "a-allow-monitoring": `{` + web + `, policyTypes: [Ingress], ` + fromPrometheus + `}`}},
 		{name: "removal, after somebody deleted the deny, where an allow still isolates: it carries",
-			live: map[string]string{"a-allow-same-namespace-ingress": `{podSelector: {}, policyTypes: [Ingress], ingress: [{from: [{podSelector: {}}]}]}`, "a-allow-monitoring": `{` + web + `, policyTypes: [Ingress], ` + fromPrometheus + `}`},
-			want: "(update a-allow-same-namespace-ingress) | delete a-allow-monitoring | delete a-allow-same-namespace-ingress"},
+			live: map[string]string{"a-allow-same-namespace-ingress": `{podSelector: {}, policyTypes: [Ingress], ingress: [{from: [{podSelector: {}}]}]}`, "a-allow-monitoring": `{` + web + `, policyTypes: [Ingress], ` + fromPrometheus + `}`}},
 		{name: "the rules of an allow whose name is taken go from one deny to another",
 			live:  map[string]string{"a-default-deny": `{` + bothWays + `, ` + fromPrometheus + `}`, "b-default-deny": `{` + bothWays + `}`},
 			taken: "a-allow-monitoring",
 			a:     `profile: {defaultDeny: {directions: [Egress]}, allowMonitoring: {stacks: [Prometheus]}}`,
-			b:     `profile: {defaultDeny: {}}`,
-			want:  "update b-default-deny | update a-default-deny"},
+			b:     `profile: {defaultDeny: {}}`},
 		{name: "removal, while the deny is held in deletion: an allow carries, because the deny may go at any moment",
 			live: map[string]string{"a-default-deny": `{` + bothWays + `}`, "a-allow-dns": `{podSelector: {}, policyTypes: [Egress], ` + toDNS + `}`, "a-allow-same-namespace-egress": `{podSelector: {}, policyTypes: [Egress], egress: [{to: [{podSelector: {}}]}]}`},
-			held: "a-default-deny",
-			want: "(update a-allow-dns) | delete a-allow-same-namespace-egress | delete a-allow-dns"},
+			held: "a-default-deny"},
 		{name: "the deny's name is taken, and two allows that isolate change: one carries",
 			live:  map[string]string{"a-allow-dns": `{podSelector: {}, policyTypes: [Egress], ` + toDNS + `}`, "a-allow-same-namespace-egress": `{podSelector: {}, policyTypes: [Egress], egress: [{to: [{podSelector: {}}]}, {}]}`},
 			taken: "a-default-deny",
-			a:     `profile: {defaultDeny: {directions: [Egress]}, allowDNS: {ports: [{port: 5353}]}, allowSameNamespace: {}}`,
-			want:  "(update a-allow-dns) | update a-allow-same-namespace-egress | update a-allow-dns"},
+			a:     `profile: {defaultDeny: {directions: [Egress]}, allowDNS: {ports: [{port: 5353}]}, allowSameNamespace: {}}`},
 		{name: "the deny is held in deletion, and two allows change their pods: one isolates in its stead",
 			live: map[string]string{"a-default-deny": `{podSelector: {}, policyTypes: [Ingress]}`, "a-allow-monitoring": `{` + web + `, policyTypes: [Ingress], ` + fromPrometheus + `}`,
 				"a-allow-ingress-controller": `{` + db + `, policyTypes: [Ingress], ` + fromPrometheus + `}`},
 			held: "a-default-deny",
-			a:    `profile: {defaultDeny: {directions: [Ingress]}, allowMonitoring: {stacks: [Prometheus], podSelector: {matchLabels: {app: db}}}, allowIngressController: {from: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}], podSelector: {matchLabels: {app: web}}}}`,
-			want: "(update a-allow-ingress-controller) | update a-allow-monitoring | update a-allow-ingress-controller"},
+			a:    `profile: {defaultDeny: {directions: [Ingress]}, allowMonitoring: {stacks: [Prometheus], podSelector: {matchLabels: {app: db}}}, allowIngressController: {from: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}], podSelector: {matchLabels: {app: web}}}}`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			desired := rendered(t, tc.a, tc.b)
+			baselines := admitted(specsOf(t, tc.a, tc.b))
 			start := newCluster(network{podsByAddress: true})
 			for name, spec := range tc.live {
+				component := name[2:]
+				if exempt, ok := strings.CutSuffix(component, "-exempt-1"); ok {
+					component = exempt
+				}
 				start.put(&networkingv1.NetworkPolicy{Spec: *parseSpec(t, spec), ObjectMeta: metav1.ObjectMeta{
 					Name: name, UID: types.UID("uid-live-" + name),
-					OwnerReferences: []metav1.OwnerReference{{Kind: "NetworkBaseline", Name: name[:1], UID: types.UID("uid-" + name[:1])}},
+					Labels:          map[string]string{v1alpha1.ManagedByLabel: "netbaseline", v1alpha1.BaselineLabel: name[:1], v1alpha1.ComponentLabel: component},
+					OwnerReferences: []metav1.OwnerReference{{APIVersion: "netbaseline.io/v1alpha1", Kind: "NetworkBaseline", Name: name[:1], UID: types.UID("uid-" + name[:1])}},
 				}})
 			}
 			if tc.held != "" {
 				start.terminate(tc.held)
 			}
 			if tc.taken != "" {
-				start.put(theirs(t, tc.taken))
+				start.put(&networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Name: tc.taken, UID: foreignUID}, Spec: networkingv1.NetworkPolicySpec{
+					PodSelector: metav1.LabelSelector{MatchLabels: map[string]string{"app": "none"}}, PolicyTypes: directions}})
 			}
-			plan := start.plan(desired)
-			if got := shape(plan); got != tc.want {
-				t.Errorf("got  %s\nwant %s", got, tc.want)
+			// What is live was asked for by a revision, as far as this knows.
+			all := &Rendered{}
+			for _, p := range start.live() {
+				if p.UID != foreignUID {
+					all.Policies = append(all.Policies, Policy{Baseline: p.Name[:1], Component: p.Labels[v1alpha1.ComponentLabel], NetworkPolicy: p})
+				}
 			}
-			// The steps of a phase may be done in any order.
+			start.before = []*Rendered{all}
+			d := start.clone().decide(baselines, Facts{})
+			history := []*Rendered{all, d.Wanted}
 			for seed := range uint64(20) {
 				c := start.clone()
-				if err := c.follow(&choices{randomBytes(seed, 32)}, plan, false); err != nil {
-					t.Fatalf("%v\n%s", err, plan)
+				if _, err := c.follow(&choices{randomBytes(seed, 32)}, d, history, seed > 0); err != nil {
+					t.Fatalf("%v\n%s", err, d.Plan)
 				}
-				if err := c.converged(desired); err != nil {
-					t.Fatal(err)
+				if seed > 0 {
+					continue
+				}
+				if err := c.converged(baselines, Facts{}); err != nil {
+					t.Fatalf("%v\n%s", err, d.Plan)
 				}
 			}
 		})

@@ -7,8 +7,6 @@ import (
 	"net/netip"
 
 	"go4.org/netipx"
-
-	"github.com/netbaseline/netbaseline/api/v1alpha1"
 )
 
 // metadataEndpoints are the addresses at which clouds serve instance metadata and credentials to whoever asks.
@@ -30,25 +28,6 @@ var metadataEndpoints = []struct{ prefix, source string }{
 
 var everyIPv4, everyIPv6 = netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")
 
-// blockedPrefixes are the metadata addresses and the additional ranges of every block, aggregated and sorted.
-func blockedPrefixes(blocks []*v1alpha1.BlockMetadata) []netip.Prefix {
-	if len(blocks) == 0 {
-		return nil
-	}
-	var set netipx.IPSetBuilder
-	for _, endpoint := range metadataEndpoints {
-		set.AddPrefix(netip.MustParsePrefix(endpoint.prefix))
-	}
-	for _, block := range blocks {
-		for _, cidr := range block.AdditionalCIDRs {
-			if prefix, err := netip.ParsePrefix(string(cidr)); err == nil {
-				set.AddPrefix(prefix.Masked())
-			}
-		}
-	}
-	return prefixesOf(&set)
-}
-
 // carve returns the parts of prefix to leave out so that nothing of except remains reachable, aggregated and sorted;
 // ok is false when nothing of prefix would be left.
 func carve(prefix netip.Prefix, except []netip.Prefix) (parts []netip.Prefix, ok bool) {
@@ -62,16 +41,7 @@ func carve(prefix netip.Prefix, except []netip.Prefix) (parts []netip.Prefix, ok
 			set.AddPrefix(e)
 		}
 	}
-	parts = prefixesOf(&set)
+	parts = ipSet(&set).Prefixes()
 	// Two halves aggregate into the whole.
 	return parts, len(parts) != 1 || parts[0] != prefix
-}
-
-func prefixesOf(b *netipx.IPSetBuilder) []netip.Prefix {
-	// IPSet fails for invalid prefixes only; every prefix here is parsed and masked.
-	set, err := b.IPSet()
-	if err != nil {
-		return nil
-	}
-	return set.Prefixes()
 }

@@ -108,12 +108,6 @@ func policyPorts(ports []v1alpha1.Port) []networkingv1.NetworkPolicyPort {
 	return out
 }
 
-// egressTo renders the rules that allow egress to the peers. Metadata addresses are cut out of every range; a range
-// inside them stays only where explicit says that it was asked for by address and port.
-func (s *scope) egressTo(a Allowance, explicit bool) []networkingv1.NetworkPolicyEgressRule {
-	return egressRules(peerGroups(a.Peers, s.blocked, explicit && len(a.Ports) > 0), a.Ports)
-}
-
 func egressRules(groups [][]networkingv1.NetworkPolicyPeer, ports []v1alpha1.Port) []networkingv1.NetworkPolicyEgressRule {
 	var rules []networkingv1.NetworkPolicyEgressRule
 	for _, group := range groups {

@@ -4,6 +4,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,7 +12,7 @@ import (
 
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/netbaseline/netbaseline/api/v1alpha1"
 )
@@ -21,48 +22,67 @@ const (
 	another = `profile: {defaultDeny: {}, allowDNS: {}, allowMonitoring: {stacks: [Datadog]}}`
 )
 
-// rendered are the policies of baselines a and b; an empty spec is no baseline.
-func rendered(t *testing.T, a, b string) *Rendered {
+// enforcing are contributions of baselines whose specs are in force, by name.
+func enforcing(specs ...*v1alpha1.NetworkBaseline) []Contribution {
+	var out []Contribution
+	for _, b := range admitted(specs) {
+		if b.Deleting {
+			continue
+		}
+		out = append(out, Contribution{Baseline: b, Phase: Enforcing, Selected: true, Revision: b.Update})
+	}
+	slices.SortFunc(out, func(a, b Contribution) int { return cmp.Compare(a.Name, b.Name) })
+	return out
+}
+
+// specsOf are baselines a and b; an empty spec is no baseline.
+func specsOf(t *testing.T, a, b string) []*v1alpha1.NetworkBaseline {
 	t.Helper()
-	var in Input
+	var out []*v1alpha1.NetworkBaseline
 	if a != "" {
-		in.Baselines = append(in.Baselines, parseBaseline(t, "a", a))
+		out = append(out, parseBaseline(t, "a", a))
 	}
 	if b != "" {
-		in.Baselines = append(in.Baselines, parseBaseline(t, "b", b))
+		out = append(out, parseBaseline(t, "b", b))
 	}
-	return Render(in)
+	return out
+}
+
+// rendered are their policies.
+func rendered(t *testing.T, a, b string) *Rendered {
+	t.Helper()
+	return Render(Input{Contributions: enforcing(specsOf(t, a, b)...)})
 }
 
 // holding is a namespace that holds these policies, but for those named.
 func holding(r *Rendered, without ...string) *cluster {
 	c := newCluster(network{podsByAddress: true})
+	c.before = []*Rendered{r}
 	for _, p := range r.Policies {
-		if slices.Contains(without, p.Name) {
-			continue
-		}
 		live := p.DeepCopy()
-		live.UID = "uid-live-" + live.UID
-		c.put(live)
+		live.UID = types.UID("uid-live-" + p.Name)
+		c.seen[live.UID] = p.OwnerReferences[0].UID
+		if !slices.Contains(without, p.Name) {
+			c.put(live)
+		}
 	}
 	return c
 }
 
-// shape is a plan in a few words: phases are separated by |, and a passing form is in brackets.
+// shape is a plan in a few words: a transitional form is in brackets, and the steps that one needs stand behind it.
 func shape(p *Plan) string {
-	var phases []string
-	for _, phase := range p.Phases {
-		var steps []string
-		for _, s := range phase {
-			step := string(s.Verb) + " " + s.Name
-			if s.Passing {
-				step = "(" + step + ")"
-			}
-			steps = append(steps, step)
+	var steps []string
+	for _, s := range p.Steps {
+		step := string(s.Verb) + " " + s.Name
+		if s.Transitional {
+			step = "(" + step + ")"
 		}
-		phases = append(phases, strings.Join(steps, ", "))
+		if len(s.Needs) > 0 {
+			step += strings.ReplaceAll(fmt.Sprint(s.Needs), " ", ",")
+		}
+		steps = append(steps, step)
 	}
-	return strings.Join(phases, " | ")
+	return strings.Join(steps, ", ")
 }
 
 func TestPlanShape(t *testing.T) {
@@ -78,77 +98,83 @@ func TestPlanShape(t *testing.T) {
 		gone   []string  // what is missing of it
 		a, b   string
 		want   string
-		writes int // how often an administrator would say that something changed: Plan.Len
 	}{
-		{"nothing to do", [2]string{full, another}, nil, full, another, "", 0},
+		{"nothing to do", [2]string{full, another}, nil, full, another, ""},
 		{"a fresh namespace", [2]string{}, nil, full, "",
-			"(create a-default-deny) | create a-allow-dns, create a-allow-ingress-controller, create a-allow-monitoring, create a-allow-same-namespace-egress, create a-allow-same-namespace-ingress | update a-default-deny", 6},
-		{"all policies deleted at once", [2]string{deny, ""}, []string{"a-default-deny"}, denyDNS, "", "(create a-default-deny) | create a-allow-dns | update a-default-deny", 2},
-		{"a deny alone", [2]string{}, nil, deny, "", "create a-default-deny", 1},
-		{"a block alone", [2]string{}, nil, `profile: {blockMetadata: {}}`, "", "create a-block-metadata", 1},
-		{"a block with an exemption", [2]string{}, nil, exempted, "", "(create a-block-metadata) | create " + exempt + " | update a-block-metadata", 2},
-		{"removal", [2]string{denyDNS, ""}, nil, "", "", "(update a-default-deny) | delete a-allow-dns | delete a-default-deny", 2},
-		{"removal of a deny alone", [2]string{deny, ""}, nil, "", "", "delete a-default-deny", 1},
-		{"removal of a block with an exemption", [2]string{exempted, ""}, nil, "", "", "(update a-block-metadata) | delete " + exempt + " | delete a-block-metadata", 2},
-		{"a component arrives", [2]string{deny, ""}, nil, denyDNS, "", "create a-allow-dns", 1},
-		{"a component goes", [2]string{denyDNS, ""}, nil, deny, "", "delete a-allow-dns", 1},
-		{"a component changes", [2]string{denyDNS, ""}, nil, `profile: {defaultDeny: {}, allowDNS: {ports: [{port: 5353}]}}`, "", "update a-allow-dns", 1},
+			"(create a-default-deny), create a-allow-dns[0], create a-allow-ingress-controller[0], create a-allow-monitoring[0], create a-allow-same-namespace-egress[0], create a-allow-same-namespace-ingress[0], update a-default-deny[0,1,2,3,4,5]"},
+		{"all policies deleted at once", [2]string{deny, ""}, []string{"a-default-deny"}, denyDNS, "", "(create a-default-deny), create a-allow-dns[0], update a-default-deny[0,1]"},
+		{"a deny alone", [2]string{}, nil, deny, "", "create a-default-deny"},
+		{"a block alone", [2]string{}, nil, `profile: {blockMetadata: {}}`, "", "create a-block-metadata"},
+		{"a block with an exemption", [2]string{}, nil, exempted, "", "(create a-block-metadata), create " + exempt + "[0], update a-block-metadata[0,1]"},
+		{"removal", [2]string{denyDNS, ""}, nil, "", "", "delete a-default-deny, delete a-allow-dns[0]"},
+		{"removal of a deny alone", [2]string{deny, ""}, nil, "", "", "delete a-default-deny"},
+		{"removal of a block with an exemption", [2]string{exempted, ""}, nil, "", "", "(update a-block-metadata), delete " + exempt + "[0], delete a-block-metadata[0,1]"},
+		{"a component arrives", [2]string{deny, ""}, nil, denyDNS, "", "create a-allow-dns"},
+		{"a component goes", [2]string{denyDNS, ""}, nil, deny, "", "delete a-allow-dns"},
+		{"a component changes", [2]string{denyDNS, ""}, nil, `profile: {defaultDeny: {}, allowDNS: {ports: [{port: 5353}]}}`, "", "update a-allow-dns"},
 		{"two components change: one could take what the other gives", [2]string{`profile: {defaultDeny: {}, allowMonitoring: {stacks: [Prometheus]}, allowIngressController: {controllers: [IngressNginx]}}`, ""}, nil,
 			`profile: {defaultDeny: {}, allowMonitoring: {stacks: [Datadog]}, allowIngressController: {controllers: [Traefik]}}`, "",
-			"(update a-default-deny) | update a-allow-ingress-controller, update a-allow-monitoring | update a-default-deny", 3},
+			"update a-allow-ingress-controller, update a-allow-monitoring"},
 		{"one of each direction changes", [2]string{`profile: {defaultDeny: {}, allowMonitoring: {stacks: [Prometheus]}, allowDNS: {}}`, ""}, nil,
-			`profile: {defaultDeny: {}, allowMonitoring: {stacks: [Datadog]}, allowDNS: {ports: [{port: 5353}]}}`, "", "update a-allow-dns, update a-allow-monitoring", 2},
-		{"a second baseline arrives where all is denied", [2]string{full, ""}, nil, full, another, "create b-allow-dns, create b-allow-monitoring, create b-default-deny", 3},
-		{"it goes", [2]string{full, another}, nil, full, "", "delete b-allow-dns, delete b-allow-monitoring, delete b-default-deny", 3},
-		{"it takes over", [2]string{denyDNS, ""}, nil, "", denyDNS, "create b-allow-dns, create b-default-deny | delete a-allow-dns, delete a-default-deny", 4},
+			`profile: {defaultDeny: {}, allowMonitoring: {stacks: [Datadog]}, allowDNS: {ports: [{port: 5353}]}}`, "", "update a-allow-dns, update a-allow-monitoring"},
+		{"a second baseline arrives where all is denied", [2]string{full, ""}, nil, full, another, "create b-allow-dns, create b-allow-monitoring, create b-default-deny"},
+		{"it goes", [2]string{full, another}, nil, full, "", "delete b-allow-dns, delete b-allow-monitoring, delete b-default-deny"},
+		{"it takes over", [2]string{denyDNS, ""}, nil, "", denyDNS, "create b-allow-dns, create b-default-deny, delete a-allow-dns[0,1], delete a-default-deny[0,1]"},
 		{"two arrive, each denies one direction", [2]string{}, nil, `profile: {defaultDeny: {directions: [Egress]}, allowDNS: {}}`, `profile: {defaultDeny: {directions: [Ingress]}, allowSameNamespace: {}}`,
-			"(create a-default-deny), (create b-default-deny) | create a-allow-dns, create b-allow-same-namespace-egress, create b-allow-same-namespace-ingress | update a-default-deny, update b-default-deny", 5},
+			"(create a-default-deny), (create b-default-deny), create a-allow-dns[0], create b-allow-same-namespace-egress[0], create b-allow-same-namespace-ingress[1], update a-default-deny[0,2,3], update b-default-deny[1,4]"},
 		{"egress is denied no longer", [2]string{denyDNS, ""}, nil, `profile: {defaultDeny: {directions: [Ingress]}, allowDNS: {}}`, "",
-			"(update a-default-deny) | delete a-allow-dns | update a-default-deny", 2},
+			"update a-default-deny, delete a-allow-dns[0]"},
 		{"egress is denied no longer, but metadata", [2]string{full, ""}, nil, `profile: {defaultDeny: {directions: [Ingress]}, blockMetadata: {}, allowSameNamespace: {directions: [Ingress]}}`, "",
-			"create a-block-metadata | update a-default-deny | delete a-allow-dns, delete a-allow-ingress-controller, delete a-allow-monitoring, delete a-allow-same-namespace-egress", 6},
+			"create a-block-metadata, update a-default-deny[0], delete a-allow-dns[0], delete a-allow-ingress-controller, delete a-allow-monitoring, delete a-allow-same-namespace-egress[0]"},
 		{"egress is denied, which was open but for metadata", [2]string{`profile: {blockMetadata: {}}`, ""}, nil, `profile: {defaultDeny: {directions: [Egress]}, blockMetadata: {}, allowDNS: {}}`, "",
-			"create a-allow-dns, create a-default-deny | delete a-block-metadata", 3},
-		{"an allow is deleted", [2]string{full, ""}, []string{"a-allow-dns"}, full, "", "create a-allow-dns", 1},
-		{"the deny is deleted, an allow still isolates", [2]string{denyDNS, ""}, []string{"a-default-deny"}, denyDNS, "", "create a-default-deny", 1},
+			"create a-allow-dns, create a-default-deny, delete a-block-metadata[0,1]"},
+		{"an allow is deleted", [2]string{full, ""}, []string{"a-allow-dns"}, full, "", "create a-allow-dns"},
+		{"the deny is deleted, an allow still isolates", [2]string{denyDNS, ""}, []string{"a-default-deny"}, denyDNS, "", "create a-default-deny"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := holding(rendered(t, tc.before[0], tc.before[1]), tc.gone...)
-			desired := rendered(t, tc.a, tc.b)
-			p := c.plan(desired)
-			if got := shape(p); got != tc.want || p.Len() != tc.writes || p.Empty() != (tc.want == "") {
-				t.Errorf("got  %s (%d)\nwant %s (%d)", got, p.Len(), tc.want, tc.writes)
-			}
-			if err := c.follow(&choices{}, p, false); err != nil {
-				t.Error(err)
-			}
-			if err := c.converged(desired); err != nil {
-				t.Error(err)
-			}
+			checkPlan(t, c, admitted(specsOf(t, tc.a, tc.b)), tc.want)
 		})
+	}
+}
+
+// checkPlan compares a plan with its shape, follows it, and sees that nothing is left to do.
+func checkPlan(t *testing.T, c *cluster, baselines []*Baseline, want string) {
+	t.Helper()
+	d := c.decide(baselines, Facts{})
+	if got := shape(d.Plan); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if _, err := c.follow(&choices{}, d, append(slices.Clone(c.before), d.Wanted), false); err != nil {
+		t.Errorf("%v\n%s", err, d.Plan)
+	}
+	if err := c.converged(baselines, Facts{}); err != nil {
+		t.Error(err)
 	}
 }
 
 // The carrier carries exactly the rules of the others, and the final write takes them off again.
 func TestPlanCarries(t *testing.T) {
-	desired := rendered(t, full, "")
-	var ingress []networkingv1.NetworkPolicyIngressRule
-	var egress []networkingv1.NetworkPolicyEgressRule
-	for _, p := range desired.Policies {
-		ingress, egress = append(ingress, p.Spec.Ingress...), append(egress, p.Spec.Egress...)
+	baselines := admitted(specsOf(t, full, ""))
+	wanted := rendered(t, full, "")
+	all := asked{wanted}
+	same := func(p *networkingv1.NetworkPolicy) bool {
+		return !slices.ContainsFunc(directions, func(d networkingv1.PolicyType) bool {
+			got := rulesOf(p, d)
+			return len(without(got, all.rules(d)))+len(without(all.rules(d), got)) > 0
+		})
 	}
-	arrive := newCluster(network{}).plan(desired)
-	first, last := arrive.Phases[0][0], arrive.Phases[2][0]
-	if compact(first.Want.Spec.Ingress) != compact(ingress) || compact(first.Want.Spec.Egress) != compact(egress) {
-		t.Errorf("the deny comes with %s", compact(first.Want.Spec))
+	arrive := newCluster(network{}).decide(baselines, Facts{}).Plan
+	first, last := arrive.Steps[0], arrive.Steps[len(arrive.Steps)-1]
+	if first.Name != "a-default-deny" || !same(first.Want) {
+		t.Errorf("%s comes with %s", first.Name, compact(first.Want.Spec))
 	}
-	if last.Want != desired.find("a-default-deny").NetworkPolicy {
+	if last.Name != "a-default-deny" || last.Want != wanted.find("a-default-deny").NetworkPolicy && !Same(last.Want, wanted.find("a-default-deny").NetworkPolicy) {
 		t.Errorf("the deny stays with %s", compact(last.Want.Spec))
 	}
-	leave := holding(desired).plan(&Rendered{})
-	first = leave.Phases[0][0]
-	if compact(first.Want.Spec.Ingress) != compact(ingress) || compact(first.Want.Spec.Egress) != compact(egress) {
-		t.Errorf("the deny goes with %s", compact(first.Want.Spec))
+	leave := holding(wanted).decide(admitted(nil), Facts{}).Plan
+	if first = leave.Steps[0]; first.Name != "a-default-deny" || !same(first.Want) {
+		t.Errorf("%s goes with %s", first.Name, compact(first.Want.Spec))
 	}
 	if compact(first.Want.ObjectMeta) != compact(first.Live.ObjectMeta) {
 		t.Errorf("carrying changes more than rules: %s", compact(first.Want.ObjectMeta))
@@ -157,7 +183,7 @@ func TestPlanCarries(t *testing.T) {
 
 // Whatever is done to one policy is put right by one write, in place.
 func TestPlanRepairsWithOneWrite(t *testing.T) {
-	desired := rendered(t, full, another)
+	desired, baselines := rendered(t, full, another), admitted(specsOf(t, full, another))
 	tampers := map[string]func(*networkingv1.NetworkPolicy){
 		"egress opened":  func(p *networkingv1.NetworkPolicy) { p.Spec.Egress = []networkingv1.NetworkPolicyEgressRule{{}} },
 		"ingress opened": func(p *networkingv1.NetworkPolicy) { p.Spec.Ingress = []networkingv1.NetworkPolicyIngressRule{{}} },
@@ -192,67 +218,39 @@ func TestPlanRepairsWithOneWrite(t *testing.T) {
 				if tamper != nil && Same(live, p.NetworkPolicy) {
 					want = ""
 				}
-				plan := c.plan(desired)
-				if shape(plan) != want {
-					t.Fatalf("got %s, want %s", shape(plan), want)
-				}
-				if err := c.follow(&choices{}, plan, false); err != nil {
-					t.Error(err)
-				}
-				if err := c.converged(desired); err != nil {
-					t.Error(err)
-				}
+				checkPlan(t, c, baselines, want)
 			})
 		}
 	}
 }
 
-// Steps tell whose policy they are about, and what is there.
-func TestPlanSteps(t *testing.T) {
-	c := holding(rendered(t, full, another), "a-allow-dns")
-	c.policies["b-allow-dns"].Spec.Egress = nil
-	p := c.plan(rendered(t, full, `profile: {defaultDeny: {}, allowDNS: {}}`))
-	for _, phase := range p.Phases {
-		for _, s := range phase {
-			got := fmt.Sprintf("%s %s of %s: live %v, want %v", s.Verb, s.Name, s.Baseline, s.Live != nil, s.Want != nil)
-			if !slices.Contains([]string{
-				"create a-allow-dns of a: live false, want true",
-				"update b-allow-dns of b: live true, want true",
-				"delete b-allow-monitoring of b: live true, want false",
-			}, got) {
-				t.Error(got)
-			}
-		}
+// What is rendered is shared by namespaces: a form that carries is a copy, even where a list has room for more.
+func TestCarryingLeavesRenderedAlone(t *testing.T) {
+	memo := &Memo{}
+	baselines := admitted(specsOf(t, full, another))
+	fresh := newCluster(network{}).state(baselines, Facts{})
+	fresh.Memo = memo
+	wanted := Decide(fresh).Wanted
+	before := compact(wanted)
+	for seed := range uint64(200) {
+		choose := &choices{randomBytes(seed, 64)}
+		c := holding(wanted)
+		c.disturb(choose)
+		s := c.state(baselines, Facts{})
+		s.Memo = memo
+		Decide(s)
 	}
-	if p.Len() != 3 {
-		t.Errorf("%d policies, want 3: %s", p.Len(), shape(p))
-	}
-	retained := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{v1alpha1.BaselineLabel: "a"}}}
-	if got := BaselineOf(retained); got != "a" {
-		t.Errorf("BaselineOf a policy without owner = %q", got)
+	if compact(wanted) != before {
+		t.Error("planning changed what is rendered")
 	}
 }
 
-// What is rendered is shared by namespaces: a form that carries is a copy, even where a list has room for more.
-func TestCarryingLeavesRenderedAlone(t *testing.T) {
-	rule := func(port int32) networkingv1.NetworkPolicyIngressRule {
-		p := intstr.FromInt32(port)
-		return networkingv1.NetworkPolicyIngressRule{Ports: []networkingv1.NetworkPolicyPort{{Port: &p}}}
+// find is the rendered policy of this name; nil for none.
+func (r *Rendered) find(name string) *Policy {
+	for i := range r.Policies {
+		if r.Policies[i].Name == name {
+			return &r.Policies[i]
+		}
 	}
-	spec := func(port int32) []*networkingv1.NetworkPolicySpec {
-		return []*networkingv1.NetworkPolicySpec{{Ingress: []networkingv1.NetworkPolicyIngressRule{rule(port), rule(port)}}}
-	}
-	shared := &networkingv1.NetworkPolicy{}
-	shared.Spec.Ingress = append(make([]networkingv1.NetworkPolicyIngressRule, 0, 8), rule(1))
-	first := withRules(shared, networkingv1.PolicyTypeIngress, spec(2))
-	second := withRules(shared, networkingv1.PolicyTypeIngress, spec(3))
-	want := []networkingv1.NetworkPolicyIngressRule{rule(1), rule(2)} // each rule once
-	if compact(first.Spec.Ingress) != compact(want) || len(second.Spec.Ingress) != 2 || len(shared.Spec.Ingress) != 1 {
-		t.Errorf("got %s, %s and %s", compact(first.Spec.Ingress), compact(second.Spec.Ingress), compact(shared.Spec.Ingress))
-	}
-	narrowed := &networkingv1.NetworkPolicy{Spec: *parseSpec(t, `{podSelector: {matchLabels: {app: web}}, policyTypes: [Egress]}`)}
-	told := compact(narrowed)
-	if got := compact(isolating(narrowed, networkingv1.PolicyTypeIngress).Spec); got != `{"podSelector":{},"policyTypes":["Ingress","Egress"]}` || compact(narrowed) != told {
-		t.Errorf("got %s from %s", got, compact(narrowed))
-	}
+	return nil
 }

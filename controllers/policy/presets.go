@@ -20,37 +20,37 @@ type preset struct {
 // Only what was read in the source or documentation of the controller is here; for everything else there is from.
 var ingressControllers = map[v1alpha1.IngressController]preset{
 	v1alpha1.IngressNginx: {
-		peers:  []v1alpha1.Peer{pods("ingress-nginx", "app.kubernetes.io/name", "ingress-nginx")},
+		peers:  []v1alpha1.Peer{podsNamed("ingress-nginx", "app.kubernetes.io/name", "ingress-nginx")},
 		source: "kubernetes/ingress-nginx deploy/static/provider/cloud/deploy.yaml",
 	},
 	v1alpha1.RKE2IngressNginx: {
-		peers:  []v1alpha1.Peer{pods("kube-system", "app.kubernetes.io/name", "rke2-ingress-nginx")},
+		peers:  []v1alpha1.Peer{podsNamed("kube-system", "app.kubernetes.io/name", "rke2-ingress-nginx")},
 		source: "rancher/rke2-charts rke2-ingress-nginx: the chart's name is the label",
 	},
 	v1alpha1.NginxInc: {
-		peers:  []v1alpha1.Peer{pods("nginx-ingress", "app", "nginx-ingress")},
+		peers:  []v1alpha1.Peer{podsNamed("nginx-ingress", "app", "nginx-ingress")},
 		source: "nginx/kubernetes-ingress deployments/daemon-set/nginx-ingress.yaml",
 	},
 	v1alpha1.Traefik: {
 		peers: []v1alpha1.Peer{
-			pods("traefik", "app.kubernetes.io/name", "traefik"),
-			pods("kube-system", "app.kubernetes.io/name", "traefik"), // k3s, and RKE2 since 1.36
+			podsNamed("traefik", "app.kubernetes.io/name", "traefik"),
+			podsNamed("kube-system", "app.kubernetes.io/name", "traefik"), // k3s, and RKE2 since 1.36
 		},
 		source: "traefik/traefik-helm-chart templates/_helpers.tpl; k3s-io/k3s manifests/traefik.yaml",
 	},
 	v1alpha1.HAProxy: {
-		peers:  []v1alpha1.Peer{pods("haproxy-controller", "app.kubernetes.io/name", "kubernetes-ingress")},
+		peers:  []v1alpha1.Peer{podsNamed("haproxy-controller", "app.kubernetes.io/name", "kubernetes-ingress")},
 		source: "haproxytech/helm-charts kubernetes-ingress/templates/_helpers.tpl",
 	},
 	v1alpha1.Contour: {
-		peers:  []v1alpha1.Peer{pods("projectcontour", "app", "envoy")},
+		peers:  []v1alpha1.Peer{podsNamed("projectcontour", "app", "envoy")},
 		source: "projectcontour/contour examples/contour/03-envoy.yaml",
 	},
 	v1alpha1.Istio: {
 		peers: []v1alpha1.Peer{
-			pods("istio-system", "istio", "ingressgateway"),
-			pods("istio-ingress", "istio", "ingressgateway"),
-			pods("istio-ingress", "istio", "ingress"), // the chart's release is called istio-ingress in Istio's guide
+			podsNamed("istio-system", "istio", "ingressgateway"),
+			podsNamed("istio-ingress", "istio", "ingressgateway"),
+			podsNamed("istio-ingress", "istio", "ingress"), // the chart's release is called istio-ingress in Istio's guide
 		},
 		source: "istio/istio manifests/charts/gateway/templates/_helpers.tpl: gateway.selectorLabels",
 	},
@@ -63,8 +63,8 @@ var ingressControllers = map[v1alpha1.IngressController]preset{
 	},
 	v1alpha1.Kong: {
 		peers: []v1alpha1.Peer{
-			pods("kong", "app.kubernetes.io/name", "kong"),
-			pods("kong", "app.kubernetes.io/name", "gateway"), // kong/ingress, where the proxy is a chart of that alias
+			podsNamed("kong", "app.kubernetes.io/name", "kong"),
+			podsNamed("kong", "app.kubernetes.io/name", "gateway"), // kong/ingress, where the proxy is a chart of that alias
 		},
 		source: "Kong/charts charts/kong/templates/_helpers.tpl: kong.selectorLabels; charts/ingress/Chart.yaml",
 	},
@@ -86,23 +86,23 @@ var ingressControllers = map[v1alpha1.IngressController]preset{
 
 var monitoringStacks = map[v1alpha1.MonitoringStack]preset{
 	v1alpha1.Prometheus: {
-		peers:  []v1alpha1.Peer{pods("monitoring", "app.kubernetes.io/name", "prometheus")},
+		peers:  []v1alpha1.Peer{podsNamed("monitoring", "app.kubernetes.io/name", "prometheus")},
 		source: "prometheus-operator/prometheus-operator pkg/prometheus/server: the pods' labels; kube-prometheus: the namespace",
 	},
 	v1alpha1.VictoriaMetrics: {
-		peers:  []v1alpha1.Peer{pods("monitoring", "app.kubernetes.io/name", "vmagent")},
+		peers:  []v1alpha1.Peer{podsNamed("monitoring", "app.kubernetes.io/name", "vmagent")},
 		source: "VictoriaMetrics/operator api/operator/v1beta1/vmagent_types.go: SelectorLabels",
 	},
 	v1alpha1.GrafanaAlloy: {
-		peers:  []v1alpha1.Peer{pods("monitoring", "app.kubernetes.io/name", "alloy"), pods("monitoring", "app.kubernetes.io/name", "alloy-metrics")},
+		peers:  []v1alpha1.Peer{podsNamed("monitoring", "app.kubernetes.io/name", "alloy"), podsNamed("monitoring", "app.kubernetes.io/name", "alloy-metrics")},
 		source: "grafana/alloy operations/helm/charts/alloy; grafana/k8s-monitoring-helm: alloy-metrics",
 	},
 	v1alpha1.OpenTelemetryCollector: {
-		peers:  []v1alpha1.Peer{pods("monitoring", "app.kubernetes.io/component", "opentelemetry-collector")},
+		peers:  []v1alpha1.Peer{podsNamed("monitoring", "app.kubernetes.io/component", "opentelemetry-collector")},
 		source: "open-telemetry/opentelemetry-operator internal/manifests/collector/labels.go",
 	},
 	v1alpha1.Datadog: {
-		peers:  []v1alpha1.Peer{pods("datadog", "agent.datadoghq.com/component", "agent")},
+		peers:  []v1alpha1.Peer{podsNamed("datadog", "agent.datadoghq.com/component", "agent")},
 		source: "DataDog/datadog-operator api/datadoghq/common: AgentDeploymentComponentLabelKey",
 	},
 	v1alpha1.OpenShiftMonitoring: {
@@ -110,7 +110,7 @@ var monitoringStacks = map[v1alpha1.MonitoringStack]preset{
 		source: "OpenShift documentation: Networking, network policy, allowing traffic from monitoring",
 	},
 	v1alpha1.GKEManagedPrometheus: {
-		peers:  []v1alpha1.Peer{pods("gmp-system", "app.kubernetes.io/name", "collector"), pods("gke-gmp-system", "app.kubernetes.io/name", "collector")},
+		peers:  []v1alpha1.Peer{podsNamed("gmp-system", "app.kubernetes.io/name", "collector"), podsNamed("gke-gmp-system", "app.kubernetes.io/name", "collector")},
 		source: "GoogleCloudPlatform/prometheus-engine manifests/operator.yaml",
 	},
 }
@@ -118,7 +118,7 @@ var monitoringStacks = map[v1alpha1.MonitoringStack]preset{
 // DefaultDNS is where most clusters resolve names: kubeadm and whatever follows it (CoreDNS, RKE2, k3s, EKS, AKS)
 // run pods labelled k8s-app=kube-dns in kube-system (kubernetes/kubernetes cluster/addons/dns/coredns).
 var DefaultDNS = []Allowance{{
-	Peers: []v1alpha1.Peer{pods("kube-system", "k8s-app", "kube-dns")},
+	Peers: []v1alpha1.Peer{podsNamed("kube-system", "k8s-app", "kube-dns")},
 	Ports: dnsPorts,
 }}
 
@@ -152,9 +152,9 @@ func knownPresets[N ~string](table map[N]preset) []Known {
 	return out
 }
 
-// pods of one namespace, found by the label that the API server forces upon every namespace and no tenant can set
+// podsNamed are pods of one namespace, found by the label that the API server forces upon every namespace and no tenant can set
 // otherwise (KEP-2161).
-func pods(namespace, key string, value v1alpha1.LabelValue) v1alpha1.Peer {
+func podsNamed(namespace, key string, value v1alpha1.LabelValue) v1alpha1.Peer {
 	return v1alpha1.Peer{NamespaceSelector: namespaceNamed(namespace), PodSelector: labelled(key, value)}
 }
 

@@ -6,7 +6,6 @@ package policy
 import (
 	"cmp"
 	"maps"
-	"net/netip"
 	"reflect"
 	"slices"
 
@@ -26,15 +25,15 @@ type Facts struct {
 
 // Input is all that rendering reads.
 type Input struct {
-	// Baselines that enforce the namespace, in any order.
-	Baselines []*v1alpha1.NetworkBaseline
-	// NamespaceLabels are those of the namespace, for the flows across namespaces. See Sides.
+	// Contributions by name. Those that enforce are rendered; what any of them blocks is cut out.
+	Contributions []Contribution
+	// NamespaceLabels are those of the namespace, for the flows across namespaces. See sides.
 	NamespaceLabels map[string]string
 	Facts           Facts
-	// EgressRestricted are the pods whose egress somebody else's policies restrict: see RestrictedEgress.
-	EgressRestricted []metav1.LabelSelector
-	// AlsoDenied are directions that a policy of ours denies which no enforcing baseline asks for: one that was
-	// retained, or that a baseline in audit mode left in place. See Ownership.Surroundings.
+	// Restricted are the pods whose egress foreign policies restrict, in canonical order.
+	Restricted []metav1.LabelSelector
+	// AlsoDenied are directions that a default deny of ours denies although no enforcing baseline asks for it: it was
+	// retained, or left in place by a baseline in audit mode.
 	AlsoDenied []networkingv1.PolicyType
 }
 
@@ -51,8 +50,8 @@ type Rendered struct {
 type Policy struct {
 	// Baseline that asks for it.
 	Baseline string
-	// Isolates: it comes from a component that denies.
-	Isolates bool
+	// Component is the value of its component label.
+	Component string
 	*networkingv1.NetworkPolicy
 }
 
@@ -61,55 +60,61 @@ type Note struct {
 	Baseline, Component, Reason, Message string
 }
 
+// withholding is for how many of its pods a component is not rendered.
+type withholding int
+
+const (
+	withholdNothing withholding = iota
+	withholdSome
+	withholdAll
+)
+
 // scope is what holds for the namespace over all its baselines together.
 type scope struct {
-	denied           map[networkingv1.PolicyType]bool
-	blocked          []netip.Prefix
-	egressRestricted []metav1.LabelSelector
-	namespaceLabels  map[string]string
-	facts            Facts
-	profiles         []*v1alpha1.Profile
+	denied          map[networkingv1.PolicyType]bool
+	blocks          []block
+	restricted      []pods
+	namespaceLabels map[string]string
+	facts           Facts
+	profiles        []*v1alpha1.Profile
 }
 
 // Render returns the policies that the baselines ask for, canonical and with every default that the API server would
 // add, so that equality with what is live is the whole drift test.
 func Render(in Input) *Rendered {
-	baselines := slices.SortedFunc(slices.Values(in.Baselines), func(a, b *v1alpha1.NetworkBaseline) int {
-		return cmp.Compare(a.Name, b.Name)
-	})
-	s := newScope(baselines, in)
+	s := newScope(in)
 	out := &Rendered{}
-	taken := map[string]string{}
-	for _, baseline := range baselines {
-		for _, c := range components {
-			s.renderComponent(out, taken, baseline, c)
+	for _, c := range in.Contributions {
+		if c.Phase != Enforcing {
+			continue
+		}
+		for _, component := range components {
+			s.renderComponent(out, c.Baseline, &c.Revision.Spec, component)
 		}
 	}
-	slices.SortFunc(out.Policies, func(a, b Policy) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(out.Policies, func(a, b Policy) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Baseline, b.Baseline))
+	})
 	return out
 }
 
-// renderComponent adds the policies of one component, and notes why there are none where it should have some. taken
-// are the names that are used, and by which baseline.
-func (s *scope) renderComponent(out *Rendered, taken map[string]string, baseline *v1alpha1.NetworkBaseline, c component) {
-	rendered, idle := map[string]bool{}, map[string]Note{}
-	for _, b := range c.render(s, &baseline.Spec) {
-		name := c.nameOf(b)
-		if reason, message := s.withoutEffect(c, &b.spec); reason != "" {
-			idle[name] = Note{baseline.Name, name, reason, message}
-			continue
-		}
-		rendered[name] = true
-		object := newPolicy(baseline, name, b)
-		if first, dup := taken[object.Name]; dup {
-			if first != baseline.Name {
-				out.Notes = append(out.Notes, Note{baseline.Name, name, v1alpha1.ReasonNameConflict,
-					"policy name " + object.Name + " is used by baseline " + first + " already: rename one of the two"})
+// renderComponent adds the policies of one component, and notes why there are none where it should have some.
+func (s *scope) renderComponent(out *Rendered, baseline *Baseline, spec *v1alpha1.NetworkBaselineSpec, c component) {
+	rendered, idle, taken := map[string]bool{}, map[string]Note{}, map[string]bool{}
+	for _, declared := range c.render(s, spec) {
+		for _, b := range s.expand(declared) {
+			name := c.nameOf(b)
+			if reason, message := s.withoutEffect(c, &b.spec); reason != "" {
+				idle[name] = Note{baseline.Name, name, reason, message}
+				continue
 			}
-			continue
+			rendered[name] = true
+			object := newPolicy(baseline, name, b)
+			if !taken[object.Name] { // an item that a list has twice
+				taken[object.Name] = true
+				out.Policies = append(out.Policies, Policy{baseline.Name, name, object})
+			}
 		}
-		taken[object.Name] = baseline.Name
-		out.Policies = append(out.Policies, Policy{baseline.Name, c.isolates && b.suffix == "", object})
 	}
 	for _, name := range slices.Sorted(maps.Keys(idle)) {
 		// One side of two is enough: the other is not denied, or lies elsewhere.
@@ -117,58 +122,120 @@ func (s *scope) renderComponent(out *Rendered, taken map[string]string, baseline
 			out.Notes = append(out.Notes, idle[name])
 		}
 	}
-	if c.withheld != nil && c.withheld(s, &baseline.Spec) {
-		out.Notes = append(out.Notes, Note{baseline.Name, c.name, v1alpha1.ReasonWithheld,
-			"a policy that is not ours restricts egress of pods in the namespace, and the block would widen it: declare defaultDeny with directions: [Egress], or remove that policy"})
+	if c.withheld == nil {
+		return
 	}
+	which := "some pods"
+	switch c.withheld(s, spec) {
+	case withholdNothing:
+		return
+	case withholdAll:
+		which = "all of its pods"
+	}
+	out.Notes = append(out.Notes, Note{baseline.Name, c.name, v1alpha1.ReasonWithheld,
+		"a foreign policy restricts egress of " + which + ", which the block would widen, so that they are not blocked: declare defaultDeny with directions: [Egress], or remove that policy"})
 }
 
-func newScope(baselines []*v1alpha1.NetworkBaseline, in Input) *scope {
+// expand renders the egress rules of a body, in as many policies as its pods are blocked differently.
+func (s *scope) expand(b body) []body {
+	if len(b.egress) == 0 {
+		return []body{b}
+	}
+	parts := s.parts(podsOf(&b.spec.PodSelector), rangesOf(b.egress))
+	out := make([]body, 0, len(parts))
+	for _, part := range parts {
+		each := b
+		if len(parts) > 1 {
+			each = each.forPods(part.pods)
+		}
+		each.spec.Egress = nil
+		for _, g := range b.egress {
+			groups := peerGroups(g.Peers, part.cut, g.explicit && len(g.Ports) > 0)
+			each.spec.Egress = append(each.spec.Egress, egressRules(groups, g.Ports)...)
+		}
+		out = append(out, each)
+	}
+	return out
+}
+
+// forPods is the body for other pods, under a name of its own.
+func (b body) forPods(p pods) body {
+	b.spec.PodSelector = p.selector()
+	if b.suffix != "" {
+		b.suffix += "-"
+	}
+	b.suffix += "pods-" + contentHash(p)
+	return b
+}
+
+// unrestricted is the body without the pods whose egress a foreign policy restricts. Where egress is denied by default
+// nothing is left out: allowing is all that the body does there.
+func (s *scope) unrestricted(b body) []body {
+	if s.denied[networkingv1.PolicyTypeEgress] {
+		return []body{b}
+	}
+	declared := podsOf(&b.spec.PodSelector)
+	free, ok := declared.minus(s.restricted...)
+	switch {
+	case !ok:
+		return nil
+	case len(free) == 1 && free[0].equal(declared):
+		return []body{b}
+	case len(free) == 1:
+		b.spec.PodSelector = free[0].selector()
+		return []body{b}
+	}
+	var out []body
+	for _, p := range free {
+		out = append(out, b.forPods(p))
+	}
+	return out
+}
+
+func newScope(in Input) *scope {
 	s := &scope{
-		denied:           map[networkingv1.PolicyType]bool{},
-		egressRestricted: in.EgressRestricted,
-		namespaceLabels:  in.NamespaceLabels,
-		facts:            in.Facts,
+		denied:          map[networkingv1.PolicyType]bool{},
+		blocks:          blocksOf(in.Contributions),
+		namespaceLabels: in.NamespaceLabels,
+		facts:           in.Facts,
+	}
+	for i := range in.Restricted {
+		s.restricted = append(s.restricted, podsOf(&in.Restricted[i]))
 	}
 	for _, t := range in.AlsoDenied {
 		s.denied[t] = true
 	}
-	var blocks []*v1alpha1.BlockMetadata
-	for _, baseline := range baselines {
-		profile := &baseline.Spec.Profile
+	for _, c := range in.Contributions {
+		if c.Phase != Enforcing {
+			continue
+		}
+		profile := &c.Revision.Spec.Profile
 		s.profiles = append(s.profiles, profile)
 		if profile.DefaultDeny != nil {
 			for _, t := range policyTypes(profile.DefaultDeny.Directions) {
 				s.denied[t] = true
 			}
 		}
-		if profile.BlockMetadata != nil {
-			blocks = append(blocks, profile.BlockMetadata)
-		}
 	}
-	s.blocked = blockedPrefixes(blocks)
 	return s
 }
 
-// metadataWithheld says whether the block would widen a policy of somebody else: policies add up, and the block
-// allows everything but metadata to the pods that it selects.
-func (s *scope) metadataWithheld(spec *v1alpha1.NetworkBaselineSpec) bool {
-	block := spec.Profile.BlockMetadata
-	if block == nil || s.denied[networkingv1.PolicyTypeEgress] {
-		return false
+// metadataWithheld reports for how many pods the block would widen a foreign policy: policies add up, and the block allows
+// everything but metadata to the pods that it selects.
+func (s *scope) metadataWithheld(spec *v1alpha1.NetworkBaselineSpec) withholding {
+	declared := spec.Profile.BlockMetadata
+	if declared == nil || s.denied[networkingv1.PolicyTypeEgress] {
+		return withholdNothing
 	}
-	selector := block.PodSelector.Meta()
-	return slices.ContainsFunc(s.egressRestricted, func(other metav1.LabelSelector) bool { return !disjoint(&selector, &other) })
-}
-
-// disjoint says whether no pod can match both selectors, as far as their matchLabels tell; false when in doubt.
-func disjoint(a, b *metav1.LabelSelector) bool {
-	for k, v := range a.MatchLabels {
-		if other, ok := b.MatchLabels[k]; ok && other != v {
-			return true
-		}
+	selector := declared.PodSelector.Meta()
+	all := podsOf(&selector)
+	if !slices.ContainsFunc(s.restricted, func(r pods) bool { return !all.disjoint(r) }) {
+		return withholdNothing
 	}
-	return false
+	if free, ok := all.minus(s.restricted...); !ok || len(free) == 0 {
+		return withholdAll
+	}
+	return withholdSome
 }
 
 // resolvers are those that the component names, or what the cluster runs.
@@ -224,13 +291,6 @@ func (s *scope) resolversInBlock() []Allowance {
 	return out
 }
 
-func (s *scope) insideBlock(cidr v1alpha1.CIDR) bool {
-	prefix, err := netip.ParsePrefix(string(cidr))
-	return err == nil && slices.ContainsFunc(s.blocked, func(b netip.Prefix) bool {
-		return b.Bits() <= prefix.Bits() && b.Overlaps(prefix)
-	})
-}
-
 // withoutEffect tells why a body is not rendered, if it is not.
 func (s *scope) withoutEffect(c component, spec *networkingv1.NetworkPolicySpec) (reason, message string) {
 	direction := spec.PolicyTypes[0]
@@ -244,28 +304,4 @@ func (s *scope) withoutEffect(c component, spec *networkingv1.NetworkPolicySpec)
 		return v1alpha1.ReasonInvalidSpec, "every address range that it names lies inside the blocked metadata ranges: use blockMetadata.exemptions for what must be reachable there"
 	}
 	return "", ""
-}
-
-func newPolicy(baseline *v1alpha1.NetworkBaseline, componentName string, b body) *networkingv1.NetworkPolicy {
-	name := baseline.Name + "-" + componentName
-	if b.suffix != "" {
-		name += "-" + b.suffix
-	}
-	return &networkingv1.NetworkPolicy{
-		ObjectMeta: metav1.ObjectMeta{
-			Name: name,
-			Labels: map[string]string{
-				v1alpha1.ManagedByLabel: v1alpha1.ManagedByValue,
-				v1alpha1.BaselineLabel:  baseline.Name,
-				v1alpha1.ComponentLabel: componentName,
-			},
-			Annotations: map[string]string{
-				v1alpha1.DescriptionAnnotation: b.description + " Managed by NetworkBaseline " + baseline.Name + ": changes are undone.",
-			},
-			OwnerReferences: []metav1.OwnerReference{
-				*metav1.NewControllerRef(baseline, v1alpha1.GroupVersion.WithKind("NetworkBaseline")),
-			},
-		},
-		Spec: b.spec,
-	}
 }

@@ -4,7 +4,9 @@
 package policy
 
 import (
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -65,11 +67,7 @@ func TestRenderNames(t *testing.T) {
 			"a-default-deny", "a/flow-f:InvalidSpec"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			in := Input{Baselines: []*v1alpha1.NetworkBaseline{parseBaseline(t, "a", tc.a)}}
-			if tc.b != "" {
-				in.Baselines = append(in.Baselines, parseBaseline(t, "b", tc.b))
-			}
-			got := Render(in)
+			got := rendered(t, tc.a, tc.b)
 			policies := regexp.MustCompile("exempt-[0-9a-f]{8}").ReplaceAllString(names(got.Policies), "exempt-*")
 			if policies != tc.policies || notes(got) != tc.notes {
 				t.Errorf("policies: %s\n   want: %s\nnotes: %s\n want: %s", policies, tc.policies, notes(got), tc.notes)
@@ -83,7 +81,7 @@ func TestRenderNames(t *testing.T) {
 	}
 }
 
-// The block allows everything else. Where somebody restricts egress, that would undo the restriction.
+// The block allows everything else. From pods whose egress somebody restricts, and from no others, it is withheld.
 func TestMetadataBlockIsWithheld(t *testing.T) {
 	web := metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}
 	webOnly := `profile: {blockMetadata: {podSelector: {matchLabels: {app: web}}}}`
@@ -92,65 +90,71 @@ func TestMetadataBlockIsWithheld(t *testing.T) {
 		restricted []metav1.LabelSelector
 		want       string
 	}{
-		{"nobody restricts", `profile: {blockMetadata: {}}`, nil, "a-block-metadata"},
+		{"nobody restricts", `profile: {blockMetadata: {}}`, nil, "{}"},
 		{"all pods are restricted", `profile: {blockMetadata: {}}`, []metav1.LabelSelector{{}}, ""},
-		{"some pods are restricted, the block is for all", `profile: {blockMetadata: {}}`, []metav1.LabelSelector{web}, ""},
+		{"some pods are restricted, the block is for all", `profile: {blockMetadata: {}}`, []metav1.LabelSelector{web}, `{"matchExpressions":[{"key":"app","operator":"NotIn","values":["web"]}]}`},
+		{"pods that do not exist are restricted", `profile: {blockMetadata: {}}`, []metav1.LabelSelector{{MatchLabels: map[string]string{"no-such": "pod"}}},
+			`{"matchExpressions":[{"key":"no-such","operator":"NotIn","values":["pod"]}]}`},
+		{"pods with two labels: one policy for those without each", `profile: {blockMetadata: {}}`, []metav1.LabelSelector{{MatchLabels: map[string]string{"app": "web", "tier": "front"}}},
+			`{"matchExpressions":[{"key":"app","operator":"NotIn","values":["web"]}]} {"matchExpressions":[{"key":"tier","operator":"NotIn","values":["front"]}]}`},
 		{"all pods are restricted, the block is for some", webOnly, []metav1.LabelSelector{{}}, ""},
 		{"the same pods", webOnly, []metav1.LabelSelector{web}, ""},
-		{"other pods", webOnly, []metav1.LabelSelector{{MatchLabels: map[string]string{"app": "db"}}}, "a-block-metadata"},
-		{"pods that have both labels", webOnly, []metav1.LabelSelector{{MatchLabels: map[string]string{"tier": "back"}}}, ""},
-		{"an expression: in doubt", webOnly, []metav1.LabelSelector{{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "app", Operator: "NotIn", Values: []string{"web"}}}}}, ""},
+		{"other pods", webOnly, []metav1.LabelSelector{{MatchLabels: map[string]string{"app": "db"}}}, `{"matchLabels":{"app":"web"}}`},
+		{"pods that have both labels", webOnly, []metav1.LabelSelector{{MatchLabels: map[string]string{"tier": "back"}}}, `{"matchLabels":{"app":"web"},"matchExpressions":[{"key":"tier","operator":"NotIn","values":["back"]}]}`},
+		{"an expression that leaves out the pods", webOnly, []metav1.LabelSelector{{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "app", Operator: "NotIn", Values: []string{"web"}}}}}, `{"matchLabels":{"app":"web"}}`},
 		{"one of several", webOnly, []metav1.LabelSelector{{MatchLabels: map[string]string{"app": "db"}}, web}, ""},
-		{"egress is denied: there is no block to withhold", `profile: {defaultDeny: {}, blockMetadata: {}}`, []metav1.LabelSelector{{}}, "a-default-deny"},
+		{"egress is denied: there is no block to withhold", `profile: {defaultDeny: {}, blockMetadata: {}}`, []metav1.LabelSelector{{}}, "{}"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			got := Render(Input{Baselines: []*v1alpha1.NetworkBaseline{parseBaseline(t, "a", tc.spec)}, EgressRestricted: tc.restricted})
-			wantNotes := ""
-			if tc.want == "" {
-				wantNotes = "a/block-metadata:MetadataBlockWithheld"
+			got := Render(Input{Contributions: enforcing(parseBaseline(t, "a", tc.spec)), Restricted: tc.restricted})
+			var selectors []string
+			for _, p := range got.Policies {
+				selectors = append(selectors, compact(p.Spec.PodSelector))
 			}
-			if names(got.Policies) != tc.want || notes(got) != wantNotes {
-				t.Errorf("policies %q, want %q; notes %q, want %q", names(got.Policies), tc.want, notes(got), wantNotes)
+			slices.Sort(selectors)
+			untouched := tc.want == "{}" || tc.want == `{"matchLabels":{"app":"web"}}`
+			if strings.Join(selectors, " ") != tc.want || (notes(got) == "") != untouched {
+				t.Errorf("got %s, want %s; notes %s", selectors, tc.want, notes(got))
 			}
 		})
 	}
 	// Exemptions alone would isolate the exempt pods.
 	got := Render(Input{
-		Baselines:        []*v1alpha1.NetworkBaseline{parseBaseline(t, "a", `profile: {blockMetadata: {exemptions: [{podSelector: {}, cidr: 169.254.170.23/32, ports: [{port: 80}]}]}}`)},
-		EgressRestricted: []metav1.LabelSelector{web},
+		Contributions: enforcing(parseBaseline(t, "a", `profile: {blockMetadata: {exemptions: [{podSelector: {}, cidr: 169.254.170.23/32, ports: [{port: 80}]}]}}`)),
+		Restricted:    []metav1.LabelSelector{{}},
 	})
 	if len(got.Policies) > 0 {
 		t.Errorf("withheld, yet there are %s", names(got.Policies))
 	}
 }
 
-// Two baselines can come to the same name, because theirs and those of flows have dashes. The first by name has it.
+// Two baselines can come to the same name, because theirs and those of flows have dashes. Both get their policies, the
+// second under a name of its own.
 func TestNameCollision(t *testing.T) {
-	deny := `{profile: {defaultDeny: {}}, flows: [{name: b-flow-c, from: {podSelector: {}}, to: {podSelector: {}}}]}`
-	second := `flows: [{name: c, from: {podSelector: {}}, to: {podSelector: {matchLabels: {app: db}}}}]`
-	got := Render(Input{Baselines: []*v1alpha1.NetworkBaseline{parseBaseline(t, "a-flow-b", second), parseBaseline(t, "a", deny)}})
-	if want := "a-default-deny a-flow-b-flow-c-egress a-flow-b-flow-c-ingress"; names(got.Policies) != want {
-		t.Errorf("policies %s, want %s", names(got.Policies), want)
+	specs := []*v1alpha1.NetworkBaseline{
+		parseBaseline(t, "a", `{profile: {defaultDeny: {}}, flows: [{name: b-flow-c, from: {podSelector: {}}, to: {podSelector: {}}}]}`),
+		parseBaseline(t, "a-flow-b", `flows: [{name: c, from: {podSelector: {}}, to: {podSelector: {matchLabels: {app: db}}}}]`),
 	}
-	for _, p := range got.Policies {
-		if p.Baseline != "a" || p.OwnerReferences[0].Name != "a" {
-			t.Errorf("%s belongs to %s", p.Name, p.Baseline)
+	c := newCluster(network{})
+	for range 2 {
+		d := c.decide(admitted(specs), Facts{})
+		if err := c.run(d.Plan.Steps, nil, func(*Step) error { return nil }); err != nil {
+			t.Fatal(err)
 		}
 	}
-	for _, n := range got.Notes {
-		if n.Baseline != "a-flow-b" || n.Component != "flow-c" || n.Reason != v1alpha1.ReasonNameConflict || !strings.Contains(n.Message, "baseline a already") {
-			t.Errorf("note %+v", n)
-		}
+	if err := c.converged(admitted(specs), Facts{}); err != nil {
+		t.Error(err)
 	}
-	if len(got.Notes) == 0 {
-		t.Error("the collision is not told")
+	want := []string{"a-default-deny", "a-flow-b-flow-c-egress", "a-flow-b-flow-c-egress-2", "a-flow-b-flow-c-ingress", "a-flow-b-flow-c-ingress-2"}
+	if got := slices.Sorted(maps.Keys(c.policies)); !slices.Equal(got, want) {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
 
 // The resolvers are what the spec says, or what the cluster runs, or what most clusters run.
 func TestResolvers(t *testing.T) {
 	nodeLocal := Facts{DNS: []Allowance{
-		{Peers: []v1alpha1.Peer{pods("kube-system", "k8s-app", "kube-dns")}, Ports: []v1alpha1.Port{{Protocol: "UDP", Port: intstr.FromInt32(8053)}}},
+		{Peers: []v1alpha1.Peer{podsNamed("kube-system", "k8s-app", "kube-dns")}, Ports: []v1alpha1.Port{{Protocol: "UDP", Port: intstr.FromInt32(8053)}}},
 		{Peers: []v1alpha1.Peer{{CIDR: "169.254.20.10/32"}, {CIDR: "10.96.0.10/32"}}, Ports: dnsPorts},
 	}}
 	const dns = `kube-system/k8s-app=kube-dns`
@@ -178,7 +182,7 @@ func TestResolvers(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			before := compact(tc.facts)
-			p := Render(Input{Baselines: []*v1alpha1.NetworkBaseline{parseBaseline(t, "a", tc.spec)}, Facts: tc.facts}).find(tc.policy)
+			p := Render(Input{Contributions: enforcing(parseBaseline(t, "a", tc.spec)), Facts: tc.facts}).find(tc.policy)
 			if p == nil {
 				t.Fatalf("%s is not rendered", tc.policy)
 			}
@@ -218,7 +222,7 @@ func TestRenderedIsItsOwn(t *testing.T) {
 	b := parseBaseline(t, "a", `profile: {defaultDeny: {}, allowMonitoring: {from: [{namespaceSelector: {matchLabels: {team: x}}}], podSelector: {matchLabels: {app: web}}, ports: [{port: 80, endPort: 90}]}}`)
 	b.Labels, b.Annotations = map[string]string{"argocd.argoproj.io/instance": "x"}, map[string]string{"team": "x"}
 	told := compact(b)
-	p := Render(Input{Baselines: []*v1alpha1.NetworkBaseline{b}}).find("a-allow-monitoring")
+	p := Render(Input{Contributions: enforcing(b)}).find("a-allow-monitoring")
 	// Argo CD prunes what carries a copy of its labels (falcosecurity/falco-operator#349).
 	if len(p.Labels) != 3 || len(p.Annotations) != 1 {
 		t.Errorf("labels %v and annotations %v: want only our own", p.Labels, p.Annotations)

@@ -50,6 +50,9 @@ func (p Protection) Validate() error {
 // Protects says whether the namespace is protected.
 func (p Protection) Protects(namespace string) bool {
 	return slices.ContainsFunc(p, func(pattern string) bool {
+		if !strings.ContainsAny(pattern, `*?[\`) {
+			return pattern == namespace // most patterns are names, and this is asked for every namespace
+		}
 		match, err := path.Match(pattern, namespace)
 		return err == nil && match
 	})
@@ -73,15 +76,6 @@ type Selector struct {
 	excluded   []v1alpha1.NamespaceName
 	included   []v1alpha1.NamespaceName
 	protection Protection
-}
-
-// NewSelector compiles the selecting part of a spec.
-func NewSelector(spec *v1alpha1.NetworkBaselineSpec, protection Protection) (Selector, error) {
-	compiled, err := spec.NamespaceSelector.Selector()
-	if err != nil {
-		return Selector{}, fmt.Errorf("spec.namespaceSelector: %w", err)
-	}
-	return Selector{compiled, spec.ExcludedNamespaces, spec.IncludedProtectedNamespaces, protection}, nil
 }
 
 // Select says what the baseline is to a namespace of this name with these labels.

@@ -58,11 +58,12 @@ func TestSelect(t *testing.T) {
 			if err := yaml.UnmarshalStrict([]byte(tc.spec), &spec); err != nil {
 				t.Fatal(err)
 			}
-			selector, err := NewSelector(&spec, protection)
+			r, err := NewRevision("r", &spec)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := selector.Select(tc.namespace, tc.labels); got != tc.want {
+			b := &Baseline{Excluded: spec.ExcludedNamespaces}
+			if got := b.Selects(r, tc.namespace, tc.labels, protection); got != tc.want {
 				t.Errorf("Select(%s, %v) = %v, want %v", tc.namespace, tc.labels, got, tc.want)
 			}
 		})
@@ -79,11 +80,11 @@ func TestInvalidSelectorSelectsNothing(t *testing.T) {
 		{Key: "environment", Operator: metav1.LabelSelectorOpIn, Values: []v1alpha1.LabelValue{"not a value"}},
 	} {
 		spec := v1alpha1.NetworkBaselineSpec{NamespaceSelector: v1alpha1.LabelSelector{MatchExpressions: []v1alpha1.LabelSelectorRequirement{requirement}}}
-		selector, err := NewSelector(&spec, nil)
+		r, err := NewRevision("r", &spec)
 		if err == nil || !strings.HasPrefix(err.Error(), "spec.namespaceSelector: ") {
 			t.Errorf("%+v: error %v, want one that names the field", requirement, err)
 		}
-		if got := selector.Select("shop", map[string]string{"environment": "production"}); got != NotSelected {
+		if got := (&Baseline{}).Selects(r, "shop", map[string]string{"environment": "production"}, nil); got != NotSelected {
 			t.Errorf("%+v: selects %v", requirement, got)
 		}
 	}

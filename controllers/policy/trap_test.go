@@ -66,11 +66,11 @@ func TestAdditiveTrap(t *testing.T) {
 		{"the block of other pods", []string{`profile: {blockMetadata: {podSelector: {matchLabels: {app: db}}}}`}, everyone()},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			var in Input
+			var specs []*v1alpha1.NetworkBaseline
 			for i, spec := range tc.specs {
-				in.Baselines = append(in.Baselines, parseBaseline(t, string(rune('a'+i)), spec))
+				specs = append(specs, parseBaseline(t, string(rune('a'+i)), spec))
 			}
-			rendered := Render(in)
+			rendered := Render(Input{Contributions: enforcing(specs...)})
 			var verdicts []*verdict
 			for _, p := range rendered.Policies {
 				verdicts = append(verdicts, network{podsByAddress: true}.judge(&p.Spec))
@@ -95,7 +95,7 @@ func TestAdditiveTrap(t *testing.T) {
 
 // Cilium never matches pods by address: there the block must allow pods by selector, or it cuts them off.
 func TestMetadataBlockAllowsPodsWhereAddressesDoNotMatchThem(t *testing.T) {
-	rendered := Render(Input{Baselines: []*v1alpha1.NetworkBaseline{parseBaseline(t, "a", `profile: {blockMetadata: {}}`)}})
+	rendered := Render(Input{Contributions: enforcing(parseBaseline(t, "a", `profile: {blockMetadata: {}}`))})
 	got := allowed([]*verdict{network{podsByAddress: false}.judge(&rendered.Policies[0].Spec)})
 	for _, peer := range []string{"db", "dns", "prometheus", "internet", "internet6"} {
 		if !got.has(flowNamed("web", "Egress", peer, "TCP/443")) {

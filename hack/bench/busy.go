@@ -29,7 +29,7 @@ const (
 // repair of policies of the first baseline, and the lists of another client. apf applies the FlowSchema before.
 func (s *scene) measureBusy(ctx context.Context, apf bool) (*busy, error) {
 	if apf {
-		if err := s.kubectl(ctx, "apply", "-k", flowControl); err != nil {
+		if err := s.cluster.Kubectl(ctx, "apply", "-k", flowControl); err != nil {
 			return nil, err
 		}
 	}
@@ -112,7 +112,7 @@ func (s *scene) disturb(ctx context.Context, b *busy, names []string) (repairs, 
 		return nil, nil, err
 	}
 	b.Policies = (len(s.names) + b.Namespaces) * len(s.forms.before)
-	if b.RSS, _, err = memory(s.operator.pid()); err != nil {
+	if b.RSS, _, err = memory(s.operator.PID()); err != nil {
 		return nil, nil, err
 	}
 	return repairs, lists, s.remove(ctx, second.Name)

@@ -80,12 +80,16 @@ func (s *scene) ceiling(ctx context.Context, r *round) error {
 		t.Curve = nil
 		r.Updates = append(r.Updates, t)
 	}
-	stop := s.progress("ceiling: cleaning up", 1, func() int { return 0 })
-	defer stop()
-	return parallel(ctx, s.set.Writers, total, func(ctx context.Context, i int) error {
+	// With the preconditions of the operator's deletes.
+	remove := func(ctx context.Context, i int) error {
 		p := written[i]
-		return s.plain.NetworkingV1().NetworkPolicies(p.Namespace).Delete(ctx, p.Name, metav1.DeleteOptions{})
-	})
+		return s.plain.NetworkingV1().NetworkPolicies(p.Namespace).Delete(ctx, p.Name, metav1.DeleteOptions{
+			Preconditions: &metav1.Preconditions{UID: &p.UID, ResourceVersion: &p.ResourceVersion},
+		})
+	}
+	r.Deletes, err = s.write(ctx, "ceiling: deletes", total, nil, remove)
+	r.Deletes.Curve = nil
+	return err
 }
 
 // write writes in parallel until the watcher has seen every namespace hold the forms, and measures until then.

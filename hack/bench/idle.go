@@ -24,7 +24,7 @@ func (s *scene) measureIdle(ctx context.Context) (*idle, error) {
 	if err != nil {
 		return nil, err
 	}
-	cpuBefore, err := cpu(s.operator.pid())
+	cpuBefore, err := cpu(s.operator.PID())
 	if err != nil {
 		return nil, err
 	}
@@ -32,7 +32,7 @@ func (s *scene) measureIdle(ctx context.Context) (*idle, error) {
 	if err := sleep(ctx.Done(), s.set.Idle); err != nil {
 		return nil, err
 	}
-	cpuAfter, err := cpu(s.operator.pid())
+	cpuAfter, err := cpu(s.operator.PID())
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"syscall"
@@ -20,6 +19,8 @@ import (
 
 	"k8s.io/klog/v2"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/netbaseline/netbaseline/hack/localcluster"
 )
 
 func main() { os.Exit(exitCode()) }
@@ -52,8 +53,9 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	binary := filepath.Join(dir, operatorProgram)
-	if err := build(ctx, binary); err != nil {
+	fmt.Fprintln(os.Stderr, "building the operator")
+	binary, err := localcluster.BuildOperator(ctx, ".", dir)
+	if err != nil {
 		return err
 	}
 	if set.Profile {
@@ -66,9 +68,8 @@ func run(ctx context.Context) (err error) {
 	if all.Machine, err = describeMachine(); err != nil {
 		return err
 	}
-	for i, n := range set.sizes() {
-		full := i == len(set.sizes())-1
-		m, err := measureSize(ctx, set, binary, dir, n, full)
+	for _, n := range set.sizes() {
+		m, err := measureSize(ctx, set, binary, dir, n)
 		if err != nil {
 			return fmt.Errorf("with %d namespaces: %w", n, err)
 		}
@@ -87,20 +88,8 @@ func run(ctx context.Context) (err error) {
 	return nil
 }
 
-// build builds the operator from this tree.
-func build(ctx context.Context, binary string) error {
-	fmt.Fprintln(os.Stderr, "building the operator")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", binary, ".")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("building the operator: %w", err)
-	}
-	return nil
-}
-
-// measureSize measures in a cluster of its own with n namespaces; full takes the measurements that are made once.
-func measureSize(ctx context.Context, set settings, binary, dir string, n int, full bool) (m size, err error) {
+// measureSize measures in a cluster of its own with n namespaces.
+func measureSize(ctx context.Context, set settings, binary, dir string, n int) (m size, err error) {
 	s, err := newScene(ctx, set, binary, dir, n)
 	if err != nil {
 		return m, err
@@ -118,7 +107,8 @@ func measureSize(ctx context.Context, set settings, binary, dir string, n int, f
 	if err := s.measureRounds(ctx, &m); err != nil {
 		return m, err
 	}
-	if full {
+	detail := n == set.Detail
+	if detail {
 		if m.Idle, err = s.measureIdle(ctx); err != nil {
 			return m, fmt.Errorf("idle: %w", err)
 		}
@@ -129,14 +119,25 @@ func measureSize(ctx context.Context, set settings, binary, dir string, n int, f
 	if m.Newcomers, err = s.measureNewcomers(ctx); err != nil {
 		return m, fmt.Errorf("new namespaces: %w", err)
 	}
-	if full {
-		err = s.measureOnce(ctx, &m)
+	if detail {
+		if err := s.measureDetail(ctx, &m); err != nil {
+			return m, err
+		}
 	}
+	if m.Restart, err = s.measureRestart(ctx); err != nil {
+		return m, fmt.Errorf("restart: %w", err)
+	}
+	if m.Unadmitted, err = s.measureUnadmitted(ctx); err != nil {
+		return m, fmt.Errorf("restart while a preflight fails: %w", err)
+	}
+	// The last of the removals: after each round but the last there was one too.
+	removal, err := s.measureRemoval(ctx)
+	m.Rounds[len(m.Rounds)-1].Removal = removal
 	return m, err
 }
 
-// measureOnce takes what is measured with the largest number of namespaces alone.
-func (s *scene) measureOnce(ctx context.Context, m *size) (err error) {
+// measureDetail takes what is measured with one number of namespaces alone.
+func (s *scene) measureDetail(ctx context.Context, m *size) (err error) {
 	if m.Storm, err = s.measureStorm(ctx); err != nil {
 		return fmt.Errorf("storm: %w", err)
 	}
@@ -148,9 +149,6 @@ func (s *scene) measureOnce(ctx context.Context, m *size) (err error) {
 	}
 	if m.Soak, err = s.measureSoak(ctx); err != nil {
 		return fmt.Errorf("soak: %w", err)
-	}
-	if m.Restart, err = s.measureRestart(ctx); err != nil {
-		return fmt.Errorf("restart: %w", err)
 	}
 	return nil
 }

@@ -20,15 +20,17 @@ type size struct {
 	PerNamespace int    `json:"policiesPerNamespace"`
 	Kubernetes   string `json:"-"`
 
-	Rounds    []round  `json:"rounds"`
-	Repair    repair   `json:"repair"`
-	Newcomers summary  `json:"newNamespaceMilliseconds"`
-	Idle      *idle    `json:"idle,omitempty"`
-	Storm     *storm   `json:"storm,omitempty"`
-	Busy      *busy    `json:"busy,omitempty"`
-	BusyAPF   *busy    `json:"busyWithAPF,omitempty"`
-	Soak      *soak    `json:"soak,omitempty"`
-	Restart   *restart `json:"restart,omitempty"`
+	Rounds     []round     `json:"rounds"`
+	Repair     repair      `json:"repair"`
+	Newcomers  summary     `json:"newNamespaceMilliseconds"`
+	Restart    *restart    `json:"restart"`
+	Unadmitted *unadmitted `json:"restartWhileAPreflightFails"`
+	// Of the size Detail alone.
+	Idle    *idle  `json:"idle,omitempty"`
+	Storm   *storm `json:"storm,omitempty"`
+	Busy    *busy  `json:"busy,omitempty"`
+	BusyAPF *busy  `json:"busyWithAPF,omitempty"`
+	Soak    *soak  `json:"soak,omitempty"`
 }
 
 // round is one ceiling and, right after it, the operator doing the same.
@@ -38,6 +40,9 @@ type round struct {
 	Updates     []throughput `json:"ceilingUpdates"`
 	Convergence convergence  `json:"convergence"`
 	Rerenders   []throughput `json:"rerenders"`
+	// Deletes and Removal take the same policies away: plain writers, and the operator when the baseline is deleted.
+	Deletes throughput `json:"ceilingDeletes"`
+	Removal removal    `json:"removal"`
 }
 
 // throughput is a number of writes and the time from the first request to the last event that a watcher saw.
@@ -116,6 +121,21 @@ type restart struct {
 	PolicyWrites  int     `json:"policyWrites"`
 	StatusWrites  int     `json:"statusWrites"`
 	OtherRequests int     `json:"requestsOtherThanGet"`
+}
+
+// unadmitted is a restart while nothing that a preflight looks for is there.
+type unadmitted struct {
+	// ToldSeconds is from the start of the process to the status that says so.
+	ToldSeconds float64 `json:"toldSeconds"`
+	// PolicyWrites are those until all is there again and the baseline is ready.
+	PolicyWrites int `json:"policyWrites"`
+}
+
+// removal is a baseline's way from the request that deletes it to the event of its last policy.
+type removal struct {
+	throughput
+	// GoneSeconds is until the baseline itself is gone.
+	GoneSeconds float64 `json:"goneSeconds"`
 }
 
 // point is one of a curve.

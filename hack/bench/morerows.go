@@ -5,8 +5,8 @@ package main
 
 import "fmt"
 
-// onceRows are the lines of what is measured with the largest number of namespaces alone.
-func onceRows(m *size) []row {
+// detailRows are the lines of what is measured with one number of namespaces alone.
+func detailRows(m *size) []row {
 	var out []row
 	if m.Storm != nil {
 		_, ceilings, _ := m.rerenders()
@@ -29,14 +29,6 @@ func onceRows(m *size) []row {
 			Met:      new(i.Other == 0 && percent < mostIdleCPU),
 		})
 	}
-	if r := m.Restart; r != nil {
-		out = append(out, row{
-			What:     fmt.Sprintf("restart with %d namespaces", m.Namespaces),
-			Target:   "no writes; Ready confirmed within 15 s",
-			Measured: fmt.Sprintf("%d writes, %.1f s", r.PolicyWrites+r.StatusWrites+r.OtherRequests, r.ReadySeconds),
-			Met:      new(r.PolicyWrites+r.StatusWrites+r.OtherRequests == 0 && r.ReadySeconds <= mostRestart),
-		})
-	}
 	for _, b := range []*busy{m.Busy, m.BusyAPF} {
 		if b == nil {
 			continue
@@ -53,6 +45,28 @@ func onceRows(m *size) []row {
 		ratio := b.Neighbour.P99 / b.NeighbourPlain.P99
 		r.Ratio = &ratio
 		out = append(out, r)
+	}
+	return out
+}
+
+// restartRows are those of a restart, as everything is and while a preflight fails.
+func restartRows(m *size) []row {
+	var out []row
+	if r := m.Restart; r != nil {
+		out = append(out, row{
+			What:     fmt.Sprintf("restart with %d namespaces", m.Namespaces),
+			Target:   "no writes; Ready confirmed within 15 s",
+			Measured: fmt.Sprintf("%d writes, %.1f s", r.PolicyWrites+r.StatusWrites+r.OtherRequests, r.ReadySeconds),
+			Met:      new(r.PolicyWrites+r.StatusWrites+r.OtherRequests == 0 && r.ReadySeconds <= mostRestart),
+		})
+	}
+	if u := m.Unadmitted; u != nil {
+		out = append(out, row{
+			What:     fmt.Sprintf("restart with %d namespaces while a preflight fails", m.Namespaces),
+			Target:   "no writes of policies; told within 15 s",
+			Measured: fmt.Sprintf("%d writes, %.1f s", u.PolicyWrites, u.ToldSeconds),
+			Met:      new(u.PolicyWrites == 0 && u.ToldSeconds <= mostRestart),
+		})
 	}
 	return out
 }
@@ -74,13 +88,12 @@ func memoryPoints(all *measurements) []point {
 	return points
 }
 
-// memoryRow judges the worst point of the largest cluster: in a small one the 60 MiB are all that matters.
-func memoryRow(all *measurements) row {
+// memoryRow judges the worst point of one cluster, a large one: in a small one the 60 MiB are all that matters.
+func memoryRow(all *measurements, m *size) row {
 	points := memoryPoints(all)
 	worst, worstAt := 0.0, point{}
-	largest := &all.Sizes[len(all.Sizes)-1]
-	for _, p := range points {
-		if p.X < float64(largest.Namespaces*largest.PerNamespace) {
+	for _, p := range memoryPoints(&measurements{Sizes: []size{*m}}) {
+		if p.X < float64(m.Namespaces*m.PerNamespace) {
 			continue
 		}
 		if per := max(0, p.Y-freeMemory) * 1024 / p.X; per >= worst {
@@ -88,7 +101,7 @@ func memoryRow(all *measurements) row {
 		}
 	}
 	return row{
-		What:     "memory per policy beyond 60 MiB",
+		What:     fmt.Sprintf("memory per policy beyond 60 MiB, %d namespaces", m.Namespaces),
 		Target:   "≤ 6 KiB",
 		Measured: fmt.Sprintf("%.1f KiB (%.0f MiB with %.0f policies)", worst, worstAt.Y, worstAt.X),
 		Beside:   fmt.Sprintf("slope %.1f KiB per policy", slope(points)*1024),
@@ -137,6 +150,24 @@ func (m *size) rerenders() (rates, ceilings, ratios []float64) {
 		rates, ceilings, ratios = append(rates, rate), append(ceilings, ceiling), append(ratios, rate/ceiling)
 	}
 	return rates, ceilings, ratios
+}
+
+// removals are the same for the removal of the baseline.
+func (m *size) removals() (rates, ceilings, ratios []float64) {
+	for i := range m.Rounds {
+		rate, ceiling := m.Rounds[i].Removal.rate(), m.Rounds[i].Deletes.rate()
+		rates, ceilings, ratios = append(rates, rate), append(ceilings, ceiling), append(ratios, rate/ceiling)
+	}
+	return rates, ceilings, ratios
+}
+
+// cpuPerPolicy is the operator's CPU time in milliseconds for each policy of a first convergence, the median of the rounds.
+func (m *size) cpuPerPolicy() float64 {
+	var out []float64
+	for i := range m.Rounds {
+		out = append(out, 1000*m.Rounds[i].Convergence.CPU[operatorProgram]/float64(m.Namespaces*m.PerNamespace))
+	}
+	return median(out)
 }
 
 func ratesOf(ts []throughput) []float64 {

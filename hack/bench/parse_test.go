@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -70,10 +71,15 @@ g{baseline="y",state="inSync"} 7
 func TestSettings(t *testing.T) {
 	env := map[string]string{"NAMESPACES": "5000", "GROWTH": "10 1000", "IDLE": "5"}
 	s, err := readSettings(func(name string) string { return env[name] })
-	if err != nil || s.Namespaces != 5000 || s.Idle != 5*time.Second || s.Writers != 8 || len(s.sizes()) != 3 {
+	if err != nil || s.Namespaces != 5000 || s.Idle != 5*time.Second || s.Writers != 8 || len(s.sizes()) != 3 || s.Detail != 5000 {
 		t.Errorf("got %+v, %v", s, err)
 	}
-	for name, value := range map[string]string{"NAMESPACES": "many", "ROUNDS": "0", "GROWTH": "10 x"} {
+	env = map[string]string{"NAMESPACES": "10000"}
+	s, err = readSettings(func(name string) string { return env[name] })
+	if err != nil || !slices.Equal(s.sizes(), []int{100, 500, 1000, 5000, 10000}) || s.Detail != 5000 {
+		t.Errorf("got %+v, %v", s, err)
+	}
+	for name, value := range map[string]string{"NAMESPACES": "many", "ROUNDS": "0", "GROWTH": "10 x", "DETAIL": "7"} {
 		if _, err := readSettings(func(n string) string { return map[string]string{name: value}[n] }); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s=%s: %v", name, value, err)
 		}

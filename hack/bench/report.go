@@ -103,10 +103,20 @@ func document(all *measurements) (string, error) {
 func growth(m size) string {
 	rates, ceilings, ratios := m.convergences()
 	updates, updateCeilings, updateRatios := m.rerenders()
-	return fmt.Sprintf("| %d | %d | %.2f s | %.0f/s of %.0f/s: %.2f | %.0f/s of %.0f/s: %.2f | %s | %s | %s |",
+	removals, removalCeilings, removalRatios := m.removals()
+	return fmt.Sprintf("| %d | %d | %.2f s | %.0f/s of %.0f/s: %.2f | %.2f ms | %.0f/s of %.0f/s: %.2f | %.0f/s of %.0f/s: %.2f | %s | %s | %s | %s |",
 		m.Namespaces, m.Namespaces*m.PerNamespace, median(m.walls()),
-		median(rates), median(ceilings), median(ratios), median(updates), median(updateCeilings), median(updateRatios),
-		latency(m.Repair.Edited), latency(m.Repair.Deleted), latency(m.Newcomers))
+		median(rates), median(ceilings), median(ratios), m.cpuPerPolicy(),
+		median(updates), median(updateCeilings), median(updateRatios),
+		median(removals), median(removalCeilings), median(removalRatios),
+		latency(m.Repair.Edited), latency(m.Repair.Deleted), latency(m.Newcomers), restarted(m.Restart))
+}
+
+func restarted(r *restart) string {
+	if r == nil {
+		return "—"
+	}
+	return fmt.Sprintf("%.1f s", r.ReadySeconds)
 }
 
 // cpuPerWrite are the medians of the CPU milliseconds for each write, by program, of plain creates and the convergence

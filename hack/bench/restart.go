@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/netbaseline/netbaseline/api/v1alpha1"
 )
 
 // measureRestart restarts the operator and measures until it has looked at everything and confirms that all is in
@@ -40,7 +43,7 @@ func (s *scene) measureRestart(ctx context.Context) (*restart, error) {
 	}); err != nil {
 		return nil, err
 	}
-	out := &restart{ReadySeconds: time.Since(s.operator.started).Seconds()}
+	out := &restart{ReadySeconds: time.Since(s.operator.Started).Seconds()}
 	if err := sleep(ctx.Done(), 3*time.Second); err != nil {
 		return nil, err
 	}
@@ -59,4 +62,47 @@ func (s *scene) measureRestart(ctx context.Context) (*restart, error) {
 		return nil, fmt.Errorf("the status changed without an event")
 	}
 	return out, nil
+}
+
+// measureUnadmitted deletes what the preflight looks for while the operator is stopped, starts the operator, and counts
+// what it writes until some seconds after it has said so; then everything is there again, and that should write nothing either.
+func (s *scene) measureUnadmitted(ctx context.Context) (*unadmitted, error) {
+	defer s.progress("restart while a preflight fails", 1, func() int { return 0 })()
+	if err := s.stop(); err != nil {
+		return nil, err
+	}
+	// The pods alone: the namespaces and the Service stay.
+	if err := s.cluster.Kubectl(ctx, "delete", "pods", "--all-namespaces", "--all", "--force", "--grace-period=0"); err != nil {
+		return nil, err
+	}
+	mark := s.policies.mark()
+	if err := s.start(ctx); err != nil {
+		return nil, err
+	}
+	var out unadmitted
+	if err := s.waitBaseline(ctx, "production", "say that its preflight fails", func(b *v1alpha1.NetworkBaseline) bool {
+		return b != nil && meta.IsStatusConditionFalse(b.Status.Conditions, v1alpha1.ConditionPreflight)
+	}); err != nil {
+		return nil, err
+	}
+	out.ToldSeconds = time.Since(s.operator.Started).Seconds()
+	if err := s.waitReconciled(ctx); err != nil {
+		return nil, err
+	}
+	if err := sleep(ctx.Done(), 3*time.Second); err != nil {
+		return nil, err
+	}
+	if err := s.cluster.Kubectl(ctx, "apply", "-f", standIns); err != nil {
+		return nil, err
+	}
+	if err := s.waitBaseline(ctx, "production", "be ready, with all that its preflight looks for", func(b *v1alpha1.NetworkBaseline) bool {
+		return isReady(b, 0) && meta.IsStatusConditionTrue(b.Status.Conditions, v1alpha1.ConditionPreflight)
+	}); err != nil {
+		return nil, err
+	}
+	if err := sleep(ctx.Done(), 3*time.Second); err != nil {
+		return nil, err
+	}
+	out.PolicyWrites = s.policies.mark() - mark
+	return &out, s.waitForms(ctx, s.names, s.hashes(s.forms.before))
 }

@@ -38,11 +38,11 @@ func (s *scene) measureRounds(ctx context.Context, m *size) error {
 		if i == s.set.Rounds-1 {
 			break
 		}
-		stop := s.progress("removing the baseline", 1, func() int { return 0 })
-		if err := s.remove(ctx, "production"); err != nil {
+		last := &m.Rounds[i]
+		var err error
+		if last.Removal, err = s.measureRemoval(ctx); err != nil {
 			return err
 		}
-		stop()
 		if err := s.stop(); err != nil {
 			return err
 		}
@@ -57,7 +57,7 @@ func (s *scene) converge(ctx context.Context, number int, r *round) error {
 		return err
 	}
 	c := &r.Convergence
-	if c.RSSBefore, _, err = memory(s.operator.pid()); err != nil {
+	if c.RSSBefore, _, err = memory(s.operator.PID()); err != nil {
 		return err
 	}
 	served, err := s.served(ctx)
@@ -108,7 +108,7 @@ func (s *scene) converge(ctx context.Context, number int, r *round) error {
 	c.Requests, c.Served = minus(after, requests), minus(servedAfter, served)
 	times := s.register.since(writes, b.Name)
 	c.StatusWrites, c.StatusRate = len(times), rateOf(times)
-	if c.RSSAfter, c.RSSPeak, err = memory(s.operator.pid()); err != nil {
+	if c.RSSAfter, c.RSSPeak, err = memory(s.operator.PID()); err != nil {
 		return err
 	}
 	if err := profiled(); err != nil {

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os/exec"
 	"path/filepath"
 	"time"
 
@@ -25,6 +24,9 @@ import (
 )
 
 var errInterrupted = errors.New("interrupted")
+
+// standIns are the namespaces and pods that a preflight looks for.
+const standIns = "hack/demo/cluster.yaml"
 
 // groupLabel says which baseline selects a namespace: first or second.
 const groupLabel = "bench.netbaseline.io/group"
@@ -74,7 +76,7 @@ func (s *scene) furnish(ctx context.Context) (err error) {
 	if s.admin, err = kubernetes.NewForConfig(protobuf(s.cluster.Config)); err != nil {
 		return err
 	}
-	if err := s.addUsers(); err != nil {
+	if err := s.addUsers(ctx); err != nil {
 		return err
 	}
 	scheme := runtime.NewScheme()
@@ -90,12 +92,10 @@ func (s *scene) furnish(ctx context.Context) (err error) {
 	}
 	s.version = version.GitVersion
 	for _, args := range [][]string{
-		{"apply", "-k", "config/default"},
-		{"wait", "--for=condition=Established", "crd/networkbaselines.netbaseline.io", "--timeout=60s"},
-		{"apply", "-f", "hack/demo/cluster.yaml"},
+		{"apply", "-f", standIns},
 		{"apply", "-f", "hack/bench/neighbour.yaml"},
 	} {
-		if err := s.kubectl(ctx, args...); err != nil {
+		if err := s.cluster.Kubectl(ctx, args...); err != nil {
 			return err
 		}
 	}
@@ -106,8 +106,8 @@ func (s *scene) furnish(ctx context.Context) (err error) {
 	return err
 }
 
-func (s *scene) addUsers() (err error) {
-	if s.operatorConfig, err = s.cluster.AddUser(operatorUser, operatorGroups...); err != nil {
+func (s *scene) addUsers(ctx context.Context) (err error) {
+	if s.operatorConfig, err = s.cluster.InstallOperator(ctx, "."); err != nil {
 		return err
 	}
 	if s.plain, err = clientOf(s.operatorConfig); err != nil {
@@ -151,14 +151,6 @@ func (s *scene) close() error {
 }
 
 func (s *scene) logFile() string { return filepath.Join(s.dir, fmt.Sprintf("operator-%d.log", s.n)) }
-
-func (s *scene) kubectl(ctx context.Context, args ...string) error {
-	cmd := exec.CommandContext(ctx, localcluster.Binary("kubectl"), append([]string{"--kubeconfig", s.cluster.Kubeconfig}, args...)...)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%v: %w\n%s", cmd.Args[1:], err, out)
-	}
-	return nil
-}
 
 // addNamespaces creates namespaces of a group.
 func (s *scene) addNamespaces(ctx context.Context, group string, names []string) error {

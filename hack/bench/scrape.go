@@ -91,7 +91,7 @@ func (o *operator) requests(ctx context.Context) (map[string]int, error) {
 var touched = map[string]bool{
 	"networkpolicies": true, "networkbaselines": true, "namespaces": true, "pods": true, "services": true,
 	"endpointslices": true, "events": true, "validatingwebhookconfigurations": true, "mutatingwebhookconfigurations": true,
-	"apiservices": true, "customresourcedefinitions": true,
+	"apiservices": true, "customresourcedefinitions": true, "controllerrevisions": true,
 }
 
 // served are the requests that the API server has answered, by verb and resource. A watch counts when it ends.

@@ -13,9 +13,12 @@ import (
 
 // settings come from the environment.
 type settings struct {
-	// Namespaces of the largest cluster, and Growth: smaller ones for comparison.
+	// Namespaces of the largest cluster, and Growth: smaller ones for comparison. Each is a cluster of its own in which
+	// convergence, removal, repair, new namespaces, restarts, memory and CPU time are measured.
 	Namespaces int   `json:"namespaces"`
 	Growth     []int `json:"growth"`
+	// Detail is the size at which everything else is measured: what needs twice as many namespaces, or minutes.
+	Detail int `json:"detail"`
 	// Rounds of ceiling and convergence, one after the other; medians are reported.
 	Rounds int `json:"rounds"`
 	// Repairs is the number of tries of each kind of harm, Newcomers that of new namespaces.
@@ -33,6 +36,9 @@ type settings struct {
 
 	profiles string
 }
+
+// mostDetail is the default of Detail in larger clusters.
+const mostDetail = 5000
 
 func readSettings(env func(string) string) (settings, error) {
 	var err error
@@ -64,7 +70,7 @@ func readSettings(env func(string) string) (settings, error) {
 	}
 	growth := env("GROWTH")
 	if growth == "" {
-		growth = "100 1000"
+		growth = "100 500 1000 5000"
 	}
 	for text := range strings.FieldsSeq(growth) {
 		n, parseErr := strconv.Atoi(text)
@@ -73,8 +79,13 @@ func readSettings(env func(string) string) (settings, error) {
 		}
 		s.Growth = append(s.Growth, n)
 	}
+	// Up to 5000, so that a run with more is compared, row by row, with one of 5000.
+	s.Detail = number("DETAIL", min(s.Namespaces, mostDetail), 2)
 	if s.Out == "" {
 		s.Out = "docs"
+	}
+	if err == nil && !slices.Contains(s.sizes(), s.Detail) {
+		err = fmt.Errorf("DETAIL=%d: want one of the sizes, which are %v", s.Detail, s.sizes())
 	}
 	return s, err
 }

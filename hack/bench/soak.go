@@ -54,7 +54,7 @@ func (s *scene) measureSoak(ctx context.Context) (*soak, error) {
 // sampleMemory notes the operator's memory four times a second.
 func (s *scene) sampleMemory(ctx context.Context, start time.Time, out *soak) error {
 	for time.Since(start) < s.set.Soak {
-		rss, _, err := memory(s.operator.pid())
+		rss, _, err := memory(s.operator.PID())
 		if err != nil {
 			return err
 		}

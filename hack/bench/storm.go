@@ -18,10 +18,10 @@ func (s *scene) measureStorm(ctx context.Context) (*storm, error) {
 	n := min(s.set.Storm, len(s.names)*len(components))
 	stop := s.progress("policies edited at once", n, func() int { return 0 })
 	defer stop()
-	if err := s.operator.signal(syscall.SIGSTOP); err != nil {
+	if err := s.operator.Signal(syscall.SIGSTOP); err != nil {
 		return nil, err
 	}
-	defer s.operator.signal(syscall.SIGCONT) //nolint:errcheck // it was sent already, or the operator is stopped next
+	defer s.operator.Signal(syscall.SIGCONT) //nolint:errcheck // it was sent already, or the operator is stopped next
 	mark := s.policies.mark()
 	if err := parallel(ctx, 32, n, func(ctx context.Context, i int) error {
 		// One in each namespace before a second in any, of all components.
@@ -41,7 +41,7 @@ func (s *scene) measureStorm(ctx context.Context) (*storm, error) {
 		return nil, err
 	}
 	start := time.Now()
-	if err := s.operator.signal(syscall.SIGCONT); err != nil {
+	if err := s.operator.Signal(syscall.SIGCONT); err != nil {
 		return nil, err
 	}
 	if err := s.waitHealed(ctx); err != nil {

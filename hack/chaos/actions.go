@@ -8,9 +8,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -30,6 +30,11 @@ var profiles = []string{
 	`{profile: {allowDNS: {}, allowSameNamespace: {}}}`,
 	`{profile: {defaultDeny: {}}}`,
 	`{profile: {defaultDeny: {}, allowSameNamespace: {directions: [Ingress]}}, flows: [{name: office, from: {cidr: 192.0.2.0/24}, to: {podSelector: {matchLabels: {app: web}}}, ports: [{port: 443}]}]}`,
+	`{profile: {defaultDeny: {directions: [Ingress]}}, flows: [{name: one, from: {cidr: 192.0.2.0/24}, to: {podSelector: {matchLabels: {app: web}}}, ports: [{port: 443}]}, {name: two, from: {cidr: 192.0.2.0/24}, to: {podSelector: {matchLabels: {app: api}}}, ports: [{port: 8080}]}]}`,
+	`{profile: {defaultDeny: {directions: [Ingress]}}, flows: [{name: one, from: {cidr: 198.51.100.0/24}, to: {podSelector: {matchLabels: {app: web}}}, ports: [{port: 80}]}, {name: two, from: {cidr: 198.51.100.0/24}, to: {podSelector: {matchLabels: {app: api}}}, ports: [{port: 443}]}]}`,
+	`{profile: {defaultDeny: {directions: [Egress]}, blockMetadata: {exemptions: [{podSelector: {matchLabels: {app: api}}, cidr: 169.254.169.254/32, ports: [{port: 80}]}]}}, flows: [{name: http, from: {podSelector: {}}, to: {cidr: 0.0.0.0/0}, ports: [{port: 80}]}]}`,
+	`{profile: {blockMetadata: {}, allowIngressController: {controllers: [IngressNginx]}}}`,
+	`{profile: {defaultDeny: {directions: [Egress]}}, flows: [{name: https, from: {podSelector: {}}, to: {cidr: 0.0.0.0/0}, ports: [{port: 443}]}]}`,
 }
 
 var (
@@ -58,7 +63,25 @@ func (w *world) apply(ctx context.Context, name string, spec v1alpha1.NetworkBas
 		return w.client.Create(ctx, &v1alpha1.NetworkBaseline{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: spec})
 	}
 	patch := client.MergeFrom(b.DeepCopy())
+	// What acts at once changes by itself, and not together with what has to be admitted: that would be two changes,
+	// with a state in between that is neither the one before nor the one after.
+	spec.ExcludedNamespaces = b.Spec.ExcludedNamespaces
 	b.Spec = spec
+	return w.client.Patch(ctx, b, patch)
+}
+
+// exclude takes a namespace out of a baseline by its name, or back in.
+func (w *world) exclude(ctx context.Context, name string, namespace v1alpha1.NamespaceName) error {
+	b := &v1alpha1.NetworkBaseline{}
+	if err := w.client.Get(ctx, types.NamespacedName{Name: name}, b); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	patch := client.MergeFrom(b.DeepCopy())
+	if i := slices.Index(b.Spec.ExcludedNamespaces, namespace); i >= 0 {
+		b.Spec.ExcludedNamespaces = slices.Delete(b.Spec.ExcludedNamespaces, i, i+1)
+	} else {
+		b.Spec.ExcludedNamespaces = append(b.Spec.ExcludedNamespaces, namespace)
+	}
 	return w.client.Patch(ctx, b, patch)
 }
 
@@ -75,7 +98,7 @@ func (w *world) move(ctx context.Context, namespace, tier string) error {
 	return w.client.Patch(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, client.RawPatch(types.MergePatchType, []byte(patch)))
 }
 
-// empty takes every baseline and every label away.
+// empty takes every baseline and every label away, and whatever a test that failed has left in the namespaces.
 func (w *world) empty(ctx context.Context) error {
 	for _, name := range names {
 		if err := w.remove(ctx, name); err != nil {
@@ -96,57 +119,28 @@ func (w *world) randomAction(r *rand.Rand) episode {
 	name, namespace := pick(r, names), pick(r, w.namespaces)
 	profile, tier := pick(r, profiles), pick(r, []string{"", "front", "front", "back", "back"})
 	of := [][]v1alpha1.LabelValue{tiers, tiers[:1], tiers[1:]}[r.IntN(3)]
-	exclude, harm, victim := r.IntN(2) == 0, r.IntN(4), r.IntN(1000)
-	switch kind := r.IntN(20); {
-	case kind < 8:
+	h, victim, open, ms := r.IntN(len(harms)), r.IntN(1000), r.IntN(2) == 0, time.Duration(200+r.IntN(1500))*time.Millisecond
+	kinds := r.Perm(12)
+	switch kind := r.IntN(24); {
+	case kind < 7:
 		return episode{name: fmt.Sprintf("baseline %s of %v: %s", name, of, profile), act: func(ctx context.Context) error {
-			s := spec(profile, of...)
-			if exclude {
-				s.ExcludedNamespaces = []v1alpha1.NamespaceName{v1alpha1.NamespaceName(namespace)}
-			}
-			return w.apply(ctx, name, s)
+			return w.apply(ctx, name, spec(profile, of...))
+		}}
+	case kind < 8:
+		return episode{name: fmt.Sprintf("baseline %s excludes %s, or does not any more", name, namespace), act: func(ctx context.Context) error {
+			return w.exclude(ctx, name, v1alpha1.NamespaceName(namespace))
 		}}
 	case kind < 14:
 		return episode{name: fmt.Sprintf("namespace %s to tier %q", namespace, tier), act: func(ctx context.Context) error { return w.move(ctx, namespace, tier) }}
 	case kind < 17:
 		return episode{name: "no baseline " + name, act: func(ctx context.Context) error { return w.remove(ctx, name) }}
+	case kind < 21:
+		return w.tampering(harms[h], victim)
+	case kind < 22:
+		return w.harassing(namespace, kinds)
 	default:
-		return w.tampering(harm, victim)
+		return w.holding(open, victim, ms)
 	}
-}
-
-// tampering is somebody's write to one of our policies, if there is one.
-func (w *world) tampering(harm, victim int) episode {
-	var ours []*networkingv1.NetworkPolicy
-	for _, namespace := range w.namespaces {
-		for _, p := range w.recorder.of(namespace) {
-			if len(p.OwnerReferences) > 0 {
-				ours = append(ours, p)
-			}
-		}
-	}
-	if len(ours) == 0 {
-		return episode{name: "nothing to tamper with", act: func(context.Context) error { return nil }}
-	}
-	slices.SortFunc(ours, func(a, b *networkingv1.NetworkPolicy) int {
-		return slices.Compare([]string{a.Namespace, a.Name}, []string{b.Namespace, b.Name})
-	})
-	p := ours[victim%len(ours)].DeepCopy()
-	what := []string{"deleted", "opened", "narrowed", "stripped of its labels"}[harm]
-	return episode{name: fmt.Sprintf("policy %s/%s %s", p.Namespace, p.Name, what), tampered: p.Namespace, act: func(ctx context.Context) error {
-		switch harm {
-		case 0:
-			return w.client.Delete(ctx, p)
-		case 1:
-			p.Spec.PolicyTypes = []networkingv1.PolicyType{"Ingress", "Egress"}
-			p.Spec.Ingress, p.Spec.Egress = []networkingv1.NetworkPolicyIngressRule{{}}, []networkingv1.NetworkPolicyEgressRule{{}}
-		case 2:
-			p.Spec.PodSelector = metav1.LabelSelector{MatchLabels: map[string]string{"app": "none"}}
-		default:
-			p.Labels = nil
-		}
-		return w.client.Update(ctx, p)
-	}}
 }
 
 func pick[T any](r *rand.Rand, from []T) T { return from[r.IntN(len(from))] }

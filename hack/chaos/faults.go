@@ -17,7 +17,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-func ofPolicy(r *http.Request) bool { return strings.Contains(r.URL.Path, "/networkpolicies") }
+// ofPolicy says whether a request is about policies, or about the revisions that they come from.
+func ofPolicy(r *http.Request) bool {
+	return strings.Contains(r.URL.Path, "/networkpolicies") || strings.Contains(r.URL.Path, "/controllerrevisions")
+}
 
 // killAtEveryWrite lets each write of a policy arrive, and kills the operator before it gets the answer; limit times.
 func (w *world) killAtEveryWrite(limit int) func(context.Context, func() error) error {
@@ -166,8 +169,8 @@ func (w *world) come(k int, asked func() error, at func(reached func()) verdict)
 	return nil
 }
 
-// quota lets one more policy into each namespace, for a while.
-func (w *world) quota(length time.Duration) func(context.Context, func() error) error {
+// quota lets so many more policies into each namespace, for a while.
+func (w *world) quota(room int64, length time.Duration) func(context.Context, func() error) error {
 	return func(ctx context.Context, asked func() error) error {
 		defer func() {
 			for _, namespace := range w.namespaces {
@@ -175,7 +178,7 @@ func (w *world) quota(length time.Duration) func(context.Context, func() error) 
 			}
 		}()
 		for _, namespace := range w.namespaces {
-			if err := w.limit(ctx, namespace); err != nil {
+			if err := w.limit(ctx, namespace, room); err != nil {
 				return err
 			}
 		}
@@ -187,11 +190,11 @@ func (w *world) quota(length time.Duration) func(context.Context, func() error) 
 	}
 }
 
-func (w *world) limit(ctx context.Context, namespace string) error {
+func (w *world) limit(ctx context.Context, namespace string, room int64) error {
 	const counted = "count/networkpolicies.networking.k8s.io"
 	held := int64(len(w.recorder.of(namespace)))
 	q := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "chaos"}}
-	q.Spec.Hard = corev1.ResourceList{counted: *resource.NewQuantity(held+1, resource.DecimalSI)}
+	q.Spec.Hard = corev1.ResourceList{counted: *resource.NewQuantity(held+room, resource.DecimalSI)}
 	if err := w.client.Create(ctx, q); err != nil {
 		return err
 	}
@@ -207,30 +210,59 @@ func (w *world) killAll() {
 	}
 }
 
-// randomFault is harm of one kind, chosen by the source alone.
-func (w *world) randomFault(r *rand.Rand) (string, func(context.Context, func() error) error) {
+// tamperingAt does harm to a policy of ours when the operator has come to its k-th write.
+func (w *world) tamperingAt(k int, h harm, victim int) func(context.Context, func() error) error {
+	return func(ctx context.Context, asked func() error) error {
+		return w.atWrite(k, asked, func() error {
+			if ours := w.ours(w.namespaces...); len(ours) > 0 {
+				p := ours[victim%len(ours)]
+				return w.harm(ctx, p.Namespace, p.Name, h)
+			}
+			return nil
+		})
+	}
+}
+
+// randomFault is harm of one kind, chosen by the source alone. kills: the operator may start anew.
+func (w *world) randomFault(r *rand.Rand) (name string, kills bool, do func(context.Context, func() error) error) {
 	k, before, ms := 1+r.IntN(6), r.IntN(2) == 0, time.Duration(r.IntN(400))*time.Millisecond
-	switch r.IntN(12) {
+	long, h, victim := time.Second+time.Duration(r.IntN(2000))*time.Millisecond, harms[r.IntN(recognizable)], r.IntN(1000)
+	code, part := pick(r, []int32{http.StatusForbidden, http.StatusConflict, http.StatusNotFound}), pick(r, parts)
+	switch r.IntN(24) {
 	case 0, 1:
-		return fmt.Sprintf("kill -9 after %s", ms), w.killSoon(ms)
+		return fmt.Sprintf("kill -9 after %s", ms), true, w.killSoon(ms)
 	case 2, 3:
-		return fmt.Sprintf("kill -9 at write %d, before it: %v", k, before), w.killAt(k, before)
+		return fmt.Sprintf("kill -9 at write %d, before it: %v", k, before), true, w.killAt(k, before)
 	case 4:
-		return "a storm of 409", w.refusing(2, 12, http.StatusConflict)
+		return "a storm of 409", false, w.refusing(2, 12, http.StatusConflict)
 	case 5:
-		return "a storm of 429", w.refusing(2, 6, http.StatusTooManyRequests)
+		return "a storm of 429", false, w.refusing(2, 6, http.StatusTooManyRequests)
 	case 6:
-		return "writes refused half-way", w.refusing(3, 12, http.StatusForbidden, http.StatusInternalServerError)
+		return "writes refused half-way", false, w.refusing(3, 12, http.StatusForbidden, http.StatusInternalServerError)
 	case 7:
-		return "answers lost", w.losing(2, 8, ms/10)
+		return "answers lost", false, w.losing(2, 8, ms/10)
 	case 8:
-		return "watches cut", w.cutting(1+k, ms/4)
+		return "watches cut", false, w.cutting(1+k, ms/4)
 	case 9:
-		return fmt.Sprintf("unplugged at write %d", k), w.unplugged(k, ms)
+		return fmt.Sprintf("unplugged at write %d", k), false, w.unplugged(k, ms)
 	case 10:
-		return "kill -9 at every write", w.killAtEveryWrite(4)
+		return "kill -9 at every write", true, w.killAtEveryWrite(4)
+	case 11, 12, 13:
+		return fmt.Sprintf("a policy %s at write %d", h.name, k), false, w.tamperingAt(k, h, victim)
+	case 14, 15:
+		return fmt.Sprintf("a webhook refuses %s with %d for %s", part.name, code, long), false, w.refusingBy(code, part, long)
+	case 16:
+		return "a webhook hangs", false, w.hanging(int32(k), long) //nolint:gosec // at most 6
+	case 17:
+		return fmt.Sprintf("a webhook alters a label for %s, each time anew: %v", long, before), false, w.altering(before, long)
+	case 18, 19:
+		return fmt.Sprintf("a quota with room for %d, for %s", k%2, long), false, w.quota(int64(k%2), long)
+	case 20:
+		return fmt.Sprintf("kill -9, and slow lists at the start: %s", long), true, w.slowStart(long)
+	case 21, 22:
+		return fmt.Sprintf("nothing that a preflight looks for, for %s, and kill -9: %v", long, before), before, w.unadmitted(before, long)
 	default:
-		return "SIGTERM", func(_ context.Context, asked func() error) error {
+		return "SIGTERM", true, func(_ context.Context, asked func() error) error {
 			err := asked()
 			for _, replica := range w.replicas {
 				replica.signal(syscall.SIGTERM)

@@ -5,14 +5,13 @@ package chaos
 
 import (
 	"context"
-	"fmt"
 	"io"
 	stdlog "log"
-	"os"
-	"os/exec"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/netbaseline/netbaseline/hack/localcluster"
 )
 
 // quiet is for servers whose clients are killed all the time.
@@ -20,19 +19,16 @@ var quiet = stdlog.New(io.Discard, "", 0)
 
 // replica is a process of the operator that starts again whenever it ends, as a Deployment's does.
 type replica struct {
-	binary string
-	args   []string
-	log    *os.File
+	options localcluster.OperatorOptions
 
 	mu      sync.Mutex
-	process *os.Process
+	process *localcluster.Operator
 	stopped bool
-	starts  int
 	done    chan struct{}
 }
 
-func startReplica(binary string, log *os.File, args ...string) *replica {
-	r := &replica{binary: binary, args: args, log: log, done: make(chan struct{})}
+func startReplica(o localcluster.OperatorOptions) *replica {
+	r := &replica{options: o, done: make(chan struct{})}
 	go r.run()
 	return r
 }
@@ -45,17 +41,12 @@ func (r *replica) run() {
 			r.mu.Unlock()
 			return
 		}
-		// Its life is not a context's: kill and stop end it.
-		command := exec.CommandContext(context.Background(), r.binary, r.args...)
-		command.Stdout, command.Stderr = r.log, r.log
-		err := command.Start()
-		r.starts++
-		r.process = command.Process
+		process, err := localcluster.StartOperator(r.options)
+		r.process = process
 		r.mu.Unlock()
 		if err == nil {
-			err = command.Wait()
+			<-process.Ended()
 		}
-		_, _ = fmt.Fprintf(r.log, "---- replica ended: %v\n", err)
 		// One that cannot start, because the API server is gone, is not started a thousand times a second.
 		wait(context.Background(), 50*time.Millisecond)
 	}

@@ -110,13 +110,3 @@ func podInfo(namespace string, e *end) *api.PodInfo {
 		Name: namespace, Labels: map[string]string{corev1.LabelMetadataName: namespace},
 	}}
 }
-
-// gap names the first connection that before and after allow, and now does not.
-func gap(before, now, after []bool) (string, bool) {
-	for i := range now {
-		if before[i] && after[i] && !now[i] {
-			return connections[i], true
-		}
-	}
-	return "", false
-}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -36,7 +37,9 @@ type proxy struct {
 
 	mu      sync.Mutex
 	judge   func(n int, r *http.Request) verdict // n counts writes from 1 since the judge was set
+	slow    func(r *http.Request) time.Duration  // delays what is read and no watch
 	writes  int
+	written map[string]int // writes of policies by namespace
 	down    bool
 	watches map[*http.Request]context.CancelFunc
 }
@@ -55,7 +58,7 @@ func newProxy(ctx context.Context, config *rest.Config) (*proxy, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &proxy{url: "http://" + listener.Addr().String(), watches: map[*http.Request]context.CancelFunc{}}
+	p := &proxy{url: "http://" + listener.Addr().String(), watches: map[*http.Request]context.CancelFunc{}, written: map[string]int{}}
 	forward := &httputil.ReverseProxy{
 		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(target) },
 		Transport:     transport,
@@ -94,6 +97,12 @@ func (p *proxy) handler(forward http.Handler) http.Handler {
 			}()
 			forward.ServeHTTP(w, r)
 		case r.Method == http.MethodGet:
+			p.mu.Lock()
+			slow := p.slow
+			p.mu.Unlock()
+			if slow != nil {
+				wait(r.Context(), slow(r))
+			}
 			forward.ServeHTTP(w, r)
 		default:
 			p.write(forward, w, r)
@@ -105,11 +114,15 @@ func (p *proxy) write(forward http.Handler, w http.ResponseWriter, r *http.Reque
 	var v verdict
 	p.mu.Lock()
 	// Leases and Events are nobody's policies.
-	if strings.Contains(r.URL.Path, "/networkpolicies") || strings.Contains(r.URL.Path, "/networkbaselines") {
+	if ofPolicy(r) || strings.Contains(r.URL.Path, "/networkbaselines") {
 		p.writes++
 		if p.judge != nil {
 			v = p.judge(p.writes, r)
 		}
+	}
+	if _, path, ok := strings.Cut(r.URL.Path, "/networking.k8s.io/v1/namespaces/"); ok {
+		namespace, _, _ := strings.Cut(path, "/")
+		p.written[namespace]++
 	}
 	p.mu.Unlock()
 	wait(r.Context(), v.delay)
@@ -131,11 +144,25 @@ func (p *proxy) write(forward http.Handler, w http.ResponseWriter, r *http.Reque
 	}
 }
 
+// counts are the writes of policies that the operator has asked for so far, by namespace.
+func (p *proxy) counts() map[string]int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return maps.Clone(p.written)
+}
+
 // set makes a judge of writes; nil lets all of them pass.
 func (p *proxy) set(judge func(n int, r *http.Request) verdict) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.judge, p.writes = judge, 0
+}
+
+// delay makes reads slow; nil ends that.
+func (p *proxy) delay(slow func(r *http.Request) time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.slow = slow
 }
 
 // disconnect hangs up on everybody until it is called with false.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -23,7 +24,10 @@ const prefix = "/registry/networkpolicies/"
 type change struct {
 	namespace, name, verb string
 	revision              int64
-	held                  state
+	at                    time.Time
+	// was and is are the policy before and after; nil when there was none, or is none.
+	was, is *networkingv1.NetworkPolicy
+	held    state
 }
 
 // state is what a namespace holds.
@@ -77,7 +81,7 @@ func (r *recorder) fail(err error) {
 
 func (r *recorder) take(e *clientv3.Event) {
 	namespace, name, _ := strings.Cut(strings.TrimPrefix(string(e.Kv.Key), prefix), "/")
-	c := change{namespace: namespace, name: name, verb: "deleted", revision: e.Kv.ModRevision}
+	c := change{namespace: namespace, name: name, verb: "deleted", revision: e.Kv.ModRevision, at: time.Now()}
 	var written *networkingv1.NetworkPolicy
 	if e.Type == clientv3.EventTypePut {
 		c.verb = "updated"
@@ -98,6 +102,7 @@ func (r *recorder) take(e *clientv3.Event) {
 	if held == nil {
 		held = state{}
 	}
+	c.was, c.is = held[name], written
 	if written != nil {
 		held[name] = written
 	} else {

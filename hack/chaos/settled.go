@@ -4,10 +4,12 @@
 package chaos
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
-	"slices"
+	"regexp"
 	"strings"
 	"time"
 
@@ -19,7 +21,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/netbaseline/netbaseline/api/v1alpha1"
-	"github.com/netbaseline/netbaseline/controllers/policy"
 )
 
 // settled waits until all is in place, and said to be, and returns how many changes there were so far.
@@ -51,23 +52,17 @@ func (w *world) inOrder(ctx context.Context) error {
 	if err := w.client.List(ctx, &baselines); err != nil {
 		return err
 	}
-	var all networkingv1.NetworkPolicyList
-	if err := w.client.List(ctx, &all); err != nil {
+	for i := range baselines.Items {
+		if baselines.Items[i].DeletionTimestamp != nil {
+			return fmt.Errorf("baseline %s is still there", baselines.Items[i].Name)
+		}
+	}
+	selected, amiss, err := w.inPlace(ctx, baselines.Items)
+	if err != nil {
 		return err
 	}
-	live := map[string]map[string]*networkingv1.NetworkPolicy{}
-	for i := range all.Items {
-		p := &all.Items[i]
-		if live[p.Namespace] == nil {
-			live[p.Namespace] = map[string]*networkingv1.NetworkPolicy{}
-		}
-		live[p.Namespace][p.Name] = p
-	}
-	selected := map[string]int32{}
-	for _, name := range w.namespaces {
-		if err := w.namespaceInOrder(ctx, name, baselines.Items, live[name], selected); err != nil {
-			return err
-		}
+	for _, what := range amiss {
+		return errors.New(what)
 	}
 	for i := range baselines.Items {
 		if err := truthful(&baselines.Items[i], selected[baselines.Items[i].Name]); err != nil {
@@ -77,38 +72,74 @@ func (w *world) inOrder(ctx context.Context) error {
 	return nil
 }
 
-func (w *world) namespaceInOrder(ctx context.Context, name string, baselines []v1alpha1.NetworkBaseline, live map[string]*networkingv1.NetworkPolicy, selected map[string]int32) error {
-	ns := &corev1.Namespace{}
-	if err := w.client.Get(ctx, client.ObjectKey{Name: name}, ns); err != nil {
-		return err
+// inPlace returns the number of namespaces that each baseline selects, and by baseline what is amiss in one of them; ""
+// is the baseline of a policy that names none.
+func (w *world) inPlace(ctx context.Context, baselines []v1alpha1.NetworkBaseline) (selected map[string]int32, amiss map[string]string, err error) {
+	var all networkingv1.NetworkPolicyList
+	if err := w.client.List(ctx, &all); err != nil {
+		return nil, nil, err
 	}
-	input := policy.Input{NamespaceLabels: ns.Labels}
-	for i := range baselines {
-		b := &baselines[i]
-		if b.DeletionTimestamp != nil {
-			return fmt.Errorf("baseline %s is still there", b.Name)
+	live := map[string]state{}
+	for i := range all.Items {
+		p := &all.Items[i]
+		if live[p.Namespace] == nil {
+			live[p.Namespace] = state{}
 		}
-		selector, err := policy.NewSelector(&b.Spec, policy.DefaultProtection)
+		live[p.Namespace][p.Name] = p
+	}
+	selected, amiss = map[string]int32{}, map[string]string{}
+	for _, name := range w.namespaces {
+		ns := &corev1.Namespace{}
+		if err := w.client.Get(ctx, client.ObjectKey{Name: name}, ns); err != nil {
+			return nil, nil, err
+		}
+		want, selecting, err := wanted(ns, baselines)
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
-		if selector.Select(name, ns.Labels) == policy.Selected {
-			input.Baselines = append(input.Baselines, b)
-			selected[b.Name]++
+		for _, baseline := range selecting {
+			selected[baseline]++
+		}
+		w.compare(name, want, live[name], amiss)
+	}
+	return selected, amiss, nil
+}
+
+// compare notes what is amiss in a namespace. A policy has the name that it is rendered with, or, where that was taken
+// when it was created, that name and a number.
+func (w *world) compare(namespace string, want []wish, live state, amiss map[string]string) {
+	left := maps.Clone(live)
+	for _, p := range want {
+		if name := find(left, p.policy); name == "" {
+			amiss[p.baseline] = fmt.Sprintf("policy %s/%s is not as it should be", namespace, p.policy.Name)
+		} else {
+			delete(left, name)
 		}
 	}
-	want := []string{"copied", "theirs"}
-	for _, p := range policy.Render(input).Policies {
-		want = append(want, p.Name)
-		if got := live[p.Name]; got == nil || !policy.Same(got, p.NetworkPolicy) || !equality.Semantic.DeepEqual(got.Labels, p.Labels) {
-			return fmt.Errorf("policy %s/%s is not as it should be", name, p.Name)
+	for name, p := range left {
+		if _, decoy := w.decoys[namespace+"/"+name]; !decoy {
+			baseline := p.Labels[v1alpha1.BaselineLabel]
+			amiss[baseline] = cmp.Or(amiss[baseline], fmt.Sprintf("policy %s/%s should not be there", namespace, name))
 		}
 	}
-	slices.Sort(want)
-	if got := slices.Sorted(maps.Keys(live)); !slices.Equal(got, want) {
-		return fmt.Errorf("namespace %s holds %s, want %s", name, strings.Join(got, ", "), strings.Join(want, ", "))
+}
+
+// find returns the name of the live policy that is as wanted; "" for none.
+func find(live state, want *networkingv1.NetworkPolicy) string {
+	for name, got := range live {
+		number, same := strings.CutPrefix(name, want.Name)
+		if same && (number == "" || numbered.MatchString(number)) && got.DeletionTimestamp == nil && alike(got, want) {
+			return name
+		}
 	}
-	return nil
+	return ""
+}
+
+var numbered = regexp.MustCompile(`^-[0-9]+$`)
+
+func alike(got, want *networkingv1.NetworkPolicy) bool {
+	return equality.Semantic.DeepEqual(got.Spec, want.Spec) && equality.Semantic.DeepEqual(got.Labels, want.Labels) &&
+		equality.Semantic.DeepEqual(got.OwnerReferences, want.OwnerReferences)
 }
 
 func truthful(b *v1alpha1.NetworkBaseline, selected int32) error {

@@ -6,20 +6,16 @@ package chaos
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
-	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 
 	"github.com/netbaseline/netbaseline/api/v1alpha1"
 	"github.com/netbaseline/netbaseline/hack/localcluster"
@@ -31,8 +27,10 @@ const (
 	patience = 150 * time.Second
 	tierKey  = "tier"
 	tenants  = 6
-	home     = "netbaseline-system"
 )
+
+// root is the repository's.
+var root = filepath.Join("..", "..")
 
 // world is a cluster with an operator, and what is known of both.
 type world struct {
@@ -42,23 +40,21 @@ type world struct {
 	proxy      *proxy
 	binary     string
 	kubeconfig string
-	log        *os.File
+	logFile    string
 	replicas   []*replica
 	namespaces []string
 	decoys     map[string]string // the revision of each policy of somebody else
+	tamperer   *tamperer
 }
 
 func newWorld(ctx context.Context, dir string) (*world, error) {
-	w := &world{decoys: map[string]string{}}
+	w := &world{decoys: map[string]string{}, logFile: filepath.Join(dir, "operator.log"), tamperer: newTamperer()}
 	var err error
-	if w.log, err = os.Create(filepath.Join(dir, "operator.log")); err != nil { //nolint:gosec // our own folder
-		return nil, err
-	}
-	if w.binary, err = localcluster.BuildOperator(ctx, filepath.Join("..", ".."), dir); err != nil {
+	if w.binary, err = localcluster.BuildOperator(ctx, root, dir); err != nil {
 		return nil, err
 	}
 	//nolint:contextcheck // its life is not a context's: close ends it
-	w.cluster, err = localcluster.Start(localcluster.Options{CRDs: []string{filepath.Join("..", "..", "config", "crd", "bases")}, ControllerManager: true})
+	w.cluster, err = localcluster.Start(localcluster.Options{ControllerManager: true})
 	if err != nil {
 		return nil, err
 	}
@@ -84,12 +80,14 @@ func (w *world) furnish(ctx context.Context, dir string) error {
 	if w.recorder, err = newRecorder(ctx, w.cluster.EtcdURL()); err != nil {
 		return err
 	}
-	for _, name := range []string{home, "ingress-nginx"} {
-		if err := w.client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil {
-			return err
-		}
+	if err := w.client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "ingress-nginx"}}); err != nil {
+		return err
 	}
-	config, err := w.operatorUser(ctx)
+	kubeconfig, err := w.cluster.InstallOperator(ctx, root)
+	if err != nil {
+		return err
+	}
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
 		return err
 	}
@@ -100,13 +98,8 @@ func (w *world) furnish(ctx context.Context, dir string) error {
 	if err := w.proxy.kubeconfig(w.kubeconfig); err != nil {
 		return err
 	}
-	for namespace, labels := range map[string]map[string]string{"kube-system": {"k8s-app": "kube-dns"}, "ingress-nginx": {"app.kubernetes.io/name": "ingress-nginx"}} {
-		if err := w.client.Create(ctx, &corev1.Pod{
-			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "stand-in", Labels: labels},
-			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "stand-in", Image: "stand-in"}}},
-		}); err != nil {
-			return err
-		}
+	if err := w.appear(ctx); err != nil {
+		return err
 	}
 	for i := range tenants {
 		if err := w.tenant(ctx, fmt.Sprintf("tenant-%d", i)); err != nil {
@@ -142,45 +135,14 @@ func (w *world) tenant(ctx context.Context, name string) error {
 	return nil
 }
 
-// operatorUser has the rights of config/rbac and no others.
-func (w *world) operatorUser(ctx context.Context) (*rest.Config, error) {
-	const user = "netbaseline-under-chaos"
-	subjects := []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}}
-	role, leader := &rbacv1.ClusterRole{}, &rbacv1.Role{}
-	for file, o := range map[string]client.Object{"role.yaml": role, "leader_election_role.yaml": leader} {
-		data, err := os.ReadFile(filepath.Join("..", "..", "config", "rbac", file))
-		if err != nil {
-			return nil, err
-		}
-		if err := yaml.Unmarshal(data, o); err != nil {
-			return nil, fmt.Errorf("%s: %w", file, err)
-		}
-	}
-	leader.Namespace = home
-	for _, o := range []client.Object{
-		role, leader,
-		&rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: user}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name}, Subjects: subjects},
-		&rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Name: user, Namespace: home}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: leader.Name}, Subjects: subjects},
-	} {
-		if err := w.client.Create(ctx, o); err != nil {
-			return nil, err
-		}
-	}
-	kubeconfig, err := w.cluster.AddUser(user)
-	if err != nil {
-		return nil, err
-	}
-	return clientcmd.BuildConfigFromFlags("", kubeconfig)
-}
-
 // start starts replicas of the operator; more than one elect a leader.
 func (w *world) start(replicas int) {
-	args := []string{"--kubeconfig", w.kubeconfig}
+	o := localcluster.OperatorOptions{Binary: w.binary, Kubeconfig: w.kubeconfig, LogFile: w.logFile}
 	if replicas > 1 {
-		args = append(args, "--leader-elect", "--leader-election-namespace", home)
+		o.Args = []string{"--leader-elect", "--leader-election-namespace", localcluster.OperatorNamespace}
 	}
 	for range replicas {
-		w.replicas = append(w.replicas, startReplica(w.binary, w.log, args...))
+		w.replicas = append(w.replicas, startReplica(o))
 	}
 }
 

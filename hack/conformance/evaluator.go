@@ -81,18 +81,21 @@ func cyclonus(policies []*networkingv1.NetworkPolicy) Judge {
 	built := matcher.BuildNetworkPolicies(false, plain)
 	return func(q Question) bool {
 		traffic := &matcher.Traffic{Protocol: q.Port.Protocol, ResolvedPort: int(q.Port.Number)}
-		for name, port := range q.destination().Named {
-			if port == q.Port {
-				traffic.ResolvedPortName = name
-			}
-		}
 		ingress := q.Direction == networkingv1.PolicyTypeIngress
 		if ingress {
 			traffic.Source, traffic.Destination = trafficPeer(q.Peer), trafficPeer(q.Pod)
 		} else {
 			traffic.Source, traffic.Destination = trafficPeer(q.Pod), trafficPeer(q.Peer)
 		}
-		return built.IsIngressOrEgressAllowed(traffic, ingress).IsAllowed()
+		// Its traffic has one port name, and a port may have several: it is asked about each.
+		allowed := built.IsIngressOrEgressAllowed(traffic, ingress).IsAllowed()
+		for name, port := range q.destination().Named {
+			if port == q.Port && !allowed {
+				traffic.ResolvedPortName = name
+				allowed = built.IsIngressOrEgressAllowed(traffic, ingress).IsAllowed()
+			}
+		}
+		return allowed
 	}
 }
 

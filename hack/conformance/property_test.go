@@ -186,8 +186,7 @@ func (c *randomCase) askMetadata(pod *Endpoint) {
 	for _, b := range c.governing(pod) {
 		profile := &b.Spec.Profile
 		if block := profile.BlockMetadata; block != nil {
-			denied := slices.ContainsFunc(c.governing(pod), func(b *v1alpha1.NetworkBaseline) bool { return denies(b, v1alpha1.Egress) })
-			blocked = blocked || denied || selects(block.PodSelector, pod.Labels)
+			blocked = blocked || selects(block.PodSelector, pod.Labels)
 			for i := range block.Exemptions {
 				exempt = exempt || selects(&block.Exemptions[i].PodSelector, pod.Labels)
 			}
@@ -273,7 +272,7 @@ func (c *randomCase) askFlow(b *v1alpha1.NetworkBaseline, flow *v1alpha1.Flow, f
 		}
 	}
 	// An end by address is not generated: it is outside of the cluster, or somebody else's.
-	if flow.From.CIDR == "" && governs(from) && !(flow.To.CIDR != "" && c.intentFor(ByIP, from).isBlocked(to)) {
+	if flow.From.CIDR == "" && governs(from) && !(flow.To.CIDR != "" && c.intentFor(ByIP, from).isBlocked(from, to)) {
 		if q := (Question{networkingv1.PolicyTypeEgress, from, to, port}); !c.ask(ByIP, q, nil) {
 			c.wrong("flow %s of baseline %s: %s is denied", flow.Name, b.Name, describe(q))
 		}
@@ -368,9 +367,9 @@ func (i *intent) allowsEgress(pod, peer *Endpoint, port Port) bool {
 			return block != nil && selects(block.PodSelector, pod.Labels)
 		})
 		everything := i.oneOf([]v1alpha1.Peer{{NamespaceSelector: &v1alpha1.LabelSelector{}}, {CIDR: "0.0.0.0/0"}, {CIDR: "::/0"}}, peer)
-		return !isBlockedPod || everything && (peer.IsPod() || !i.isBlocked(peer) || i.isResolver(peer, port, true)) || i.isExempt(pod, peer, port)
+		return !isBlockedPod || everything && (peer.IsPod() || !i.isBlocked(pod, peer) || i.isResolver(pod, peer, port, true)) || i.isExempt(pod, peer, port)
 	}
-	if i.isResolver(peer, port, false) || i.isExempt(pod, peer, port) {
+	if i.isResolver(pod, peer, port, false) || i.isExempt(pod, peer, port) {
 		return true
 	}
 	return i.any(func(spec *v1alpha1.NetworkBaselineSpec) bool {
@@ -387,14 +386,14 @@ func (i *intent) allowsEgress(pod, peer *Endpoint, port Port) bool {
 			return true
 		}
 		return slices.ContainsFunc(spec.Flows, func(f v1alpha1.Flow) bool {
-			return i.isEnd(&f.From, pod) && i.oneOf([]v1alpha1.Peer{f.To}, peer) && onPort(f.Ports, port, peer) && (f.To.CIDR == "" || !i.isBlocked(peer))
+			return i.isEnd(&f.From, pod) && i.oneOf([]v1alpha1.Peer{f.To}, peer) && onPort(f.Ports, port, peer) && (f.To.CIDR == "" || !i.isBlocked(pod, peer))
 		})
 	})
 }
 
 // isResolver says whether a baseline allows the peer as a resolver. Resolvers in the blocked ranges stay reachable when
 // they are named by address; with evenUndeclared, those of the cluster do without allowDNS.
-func (i *intent) isResolver(peer *Endpoint, port Port, evenUndeclared bool) bool {
+func (i *intent) isResolver(pod, peer *Endpoint, port Port, evenUndeclared bool) bool {
 	declared := func(dns *v1alpha1.AllowDNS) bool {
 		both := []v1alpha1.Port{{Protocol: corev1.ProtocolUDP, Port: intstr.FromInt32(53)}, {Port: intstr.FromInt32(53)}}
 		all := i.facts.DNS
@@ -416,7 +415,7 @@ func (i *intent) isResolver(peer *Endpoint, port Port, evenUndeclared bool) bool
 				if len(dns.Resolvers) == 0 && resolver.CIDR != "" {
 					ports = a.Ports
 				}
-				if i.oneOf([]v1alpha1.Peer{resolver}, peer) && onPort(ports, port, peer) && (resolver.CIDR == "" || !i.isBlocked(peer) || i.isInside(resolver.CIDR)) {
+				if i.oneOf([]v1alpha1.Peer{resolver}, peer) && onPort(ports, port, peer) && (resolver.CIDR == "" || !i.isBlocked(pod, peer) || i.isInside(pod, resolver.CIDR)) {
 					return true
 				}
 			}
@@ -437,12 +436,12 @@ func (i *intent) isExempt(pod, peer *Endpoint, port Port) bool {
 	})
 }
 
-// blockedRanges are the metadata addresses, and what the baselines add to them; none without a block.
-func (i *intent) blockedRanges() []netip.Prefix {
+// blockedRanges are the metadata addresses, and what the blocks of a pod add to them; none without a block.
+func (i *intent) blockedRanges(pod *Endpoint) []netip.Prefix {
 	var out []netip.Prefix
 	on := false
 	for _, b := range i.baselines {
-		if block := b.Spec.Profile.BlockMetadata; block != nil {
+		if block := b.Spec.Profile.BlockMetadata; block != nil && selects(block.PodSelector, pod.Labels) {
 			on = true
 			for _, cidr := range block.AdditionalCIDRs {
 				out = addRange(out, cidr)
@@ -455,13 +454,13 @@ func (i *intent) blockedRanges() []netip.Prefix {
 	return out
 }
 
-func (i *intent) isBlocked(e *Endpoint) bool {
-	return slices.ContainsFunc(i.blockedRanges(), func(p netip.Prefix) bool { return p.Contains(e.Address) })
+func (i *intent) isBlocked(pod, e *Endpoint) bool {
+	return slices.ContainsFunc(i.blockedRanges(pod), func(p netip.Prefix) bool { return p.Contains(e.Address) })
 }
 
-func (i *intent) isInside(cidr v1alpha1.CIDR) bool {
+func (i *intent) isInside(pod *Endpoint, cidr v1alpha1.CIDR) bool {
 	inner := netip.MustParsePrefix(string(cidr))
-	return slices.ContainsFunc(i.blockedRanges(), func(p netip.Prefix) bool { return p.Contains(inner.Addr()) && p.Bits() <= inner.Bits() })
+	return slices.ContainsFunc(i.blockedRanges(pod), func(p netip.Prefix) bool { return p.Contains(inner.Addr()) && p.Bits() <= inner.Bits() })
 }
 
 func (i *intent) isEnd(end *v1alpha1.Peer, pod *Endpoint) bool {

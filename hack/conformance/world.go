@@ -247,7 +247,7 @@ type Cluster struct {
 	enforcers []enforcer
 }
 
-// Govern renders the baselines as the operator does: selection, discovery, what others restrict, policy.Render.
+// Govern puts the baselines' policies there as the operator does, by policy.Decide.
 func (w *World) Govern(baselines []*v1alpha1.NetworkBaseline) (*Cluster, error) {
 	c := &Cluster{World: w, Governed: map[string][]string{}, Rendered: map[string]*policy.Rendered{}}
 	known := w.Facts()
@@ -259,23 +259,27 @@ func (w *World) Govern(baselines []*v1alpha1.NetworkBaseline) (*Cluster, error) 
 			foreign = append(foreign, &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: name, Name: called}, Spec: ns.Policies[called]})
 		}
 		all = append(all, foreign...)
-		var governing []*v1alpha1.NetworkBaseline
+		state := &policy.State{
+			Namespace: policy.Namespace{Name: name, Labels: ns.Labels}, Protection: policy.DefaultProtection, Facts: known, Policies: foreign,
+		}
 		for _, b := range baselines {
-			selector, err := policy.NewSelector(&b.Spec, policy.DefaultProtection)
+			observed, err := policy.Admitted(b)
 			if err != nil {
 				return nil, fmt.Errorf("baseline %s: %w", b.Name, err)
 			}
-			if selector.Select(name, ns.Labels) == policy.Selected {
-				governing = append(governing, b)
-				c.Governed[name] = append(c.Governed[name], b.Name)
+			observed.UID = types.UID("uid-" + b.Name)
+			state.Baselines = append(state.Baselines, observed)
+		}
+		decision := policy.Decide(state)
+		for _, contribution := range decision.Contributions {
+			if contribution.Phase == policy.Enforcing {
+				c.Governed[name] = append(c.Governed[name], contribution.Name)
 			}
 		}
-		if len(governing) == 0 {
+		if len(c.Governed[name]) == 0 {
 			continue
 		}
-		c.Rendered[name] = policy.Render(policy.Input{
-			Baselines: governing, NamespaceLabels: ns.Labels, Facts: known, EgressRestricted: policy.RestrictedEgress(foreign),
-		})
+		c.Rendered[name] = decision.Wanted
 		for _, p := range c.Rendered[name].Policies {
 			p := p.DeepCopy()
 			p.Namespace = name

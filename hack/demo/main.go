@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"syscall"
@@ -19,12 +18,8 @@ import (
 	"github.com/netbaseline/netbaseline/hack/localcluster"
 )
 
-const (
-	// operatorUser is the ServiceAccount of config/default: the demo's operator has its rights and no others.
-	operatorUser = "system:serviceaccount:netbaseline-system:netbaseline-controller-manager"
-	// patience is how long any one step may take.
-	patience = time.Minute
-)
+// patience is how long any one step may take.
+const patience = time.Minute
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -71,8 +66,7 @@ type story struct {
 	ctx      context.Context
 	cluster  *localcluster.Cluster
 	dir      string
-	operator *exec.Cmd
-	exited   chan error
+	operator *localcluster.Operator
 }
 
 // startOperator builds the operator from this tree and runs it with the rights of its ServiceAccount.
@@ -81,57 +75,31 @@ func (s *story) startOperator() error {
 	if err != nil {
 		return err
 	}
-	kubeconfig, err := s.cluster.AddUser(operatorUser)
+	kubeconfig, err := s.cluster.AddUser(localcluster.OperatorUser, localcluster.OperatorGroups...)
 	if err != nil {
 		return err
 	}
-	log, err := os.Create(filepath.Join(s.dir, "operator.log"))
-	if err != nil {
-		return err
-	}
-	defer log.Close() //nolint:errcheck // the child has its own handle
-	// Stopped by stopOperator, as a cluster does it, and not by the context, which kills.
-	s.operator = exec.CommandContext(context.Background(), binary, "--kubeconfig", kubeconfig)
-	s.operator.Env = append(os.Environ(), "POD_NAMESPACE=netbaseline-system")
-	s.operator.Stdout, s.operator.Stderr = log, log
-	if err := s.operator.Start(); err != nil {
-		return fmt.Errorf("starting the operator: %w", err)
-	}
-	s.exited = make(chan error, 1)
-	go func() { s.exited <- s.operator.Wait() }()
-	return nil
+	s.operator, err = localcluster.StartOperator(localcluster.OperatorOptions{
+		Binary: binary, Kubeconfig: kubeconfig, LogFile: filepath.Join(s.dir, "operator.log"),
+	})
+	return err
 }
 
-// stopOperator asks the operator to stop, as a cluster does, and waits.
+// stopOperator asks the operator to stop, and waits. One that ended by itself is a failure of the demo.
 func (s *story) stopOperator() error {
-	if s.exited == nil {
+	if s.operator == nil {
 		return nil
 	}
-	select {
-	case err := <-s.exited:
-		return fmt.Errorf("the operator ended by itself: %w", err)
-	default:
-	}
-	if err := s.operator.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := s.operator.Alive(); err != nil && s.ctx.Err() == nil {
 		return err
 	}
-	select {
-	case err := <-s.exited:
-		if _, exited := errors.AsType[*exec.ExitError](err); exited {
-			return nil // Ctrl-C reaches it too, so that its exit code says nothing here
-		}
-		return err
-	case <-time.After(20 * time.Second):
-		err := s.operator.Process.Kill()
-		return errors.Join(errors.New("the operator did not stop within 20 s"), err)
-	}
+	return s.operator.Stop()
 }
 
-// operatorLog is what the operator said, as an error to print.
+// operatorLog is the end of what the operator logged, as an error to print.
 func (s *story) operatorLog() error {
-	data, err := os.ReadFile(filepath.Join(s.dir, "operator.log"))
-	if err != nil || len(data) == 0 {
-		return nil //nolint:nilerr // it was not started yet
+	if s.operator == nil {
+		return nil
 	}
-	return fmt.Errorf("the operator's log:\n%s", data)
+	return s.operator.Log()
 }

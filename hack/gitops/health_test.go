@@ -4,8 +4,10 @@
 package gitops
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -128,7 +130,14 @@ func normalised(o *unstructured.Unstructured) string {
 	if err != nil {
 		return err.Error()
 	}
-	return string(out)
+	text := string(out)
+	// The names of revisions hold a hash that covers the UID.
+	for i, field := range []string{"currentRevision", "updateRevision"} {
+		if name, _, _ := unstructured.NestedString(o.Object, "status", field); name != "" {
+			text = strings.ReplaceAll(text, name, fmt.Sprintf("%s-revision-%d", o.GetName(), i+1))
+		}
+	}
+	return text
 }
 
 // What kstatus makes of the statuses, which Flux and kpt wait by.

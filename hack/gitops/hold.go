@@ -19,10 +19,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// holdLabel is that of namespaces in which the creation of policies can be held.
+// holdLabel is that of namespaces in which the creation and deletion of policies can be held.
 const holdLabel = "example.com/hold"
 
 // hold is an admission webhook that answers late: while it holds a namespace, the operator is in the middle of its work
@@ -32,11 +33,11 @@ type hold struct {
 
 	mu    sync.Mutex
 	gates map[string]chan struct{} // of the namespaces that are held
-	asked bool
+	asked map[string]bool          // by path
 }
 
 func newHold(ctx context.Context, c client.Client) (*hold, error) {
-	h := &hold{gates: map[string]chan struct{}{}}
+	h := &hold{gates: map[string]chan struct{}{}, asked: map[string]bool{}}
 	h.server = httptest.NewUnstartedServer(http.HandlerFunc(h.answer))
 	h.server.Config.ErrorLog = stdlog.New(io.Discard, "", 0) // of API servers that end
 	h.server.StartTLS()
@@ -48,21 +49,24 @@ func newHold(ctx context.Context, c client.Client) (*hold, error) {
 			ClientConfig:      admissionv1.WebhookClientConfig{URL: &url, CABundle: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: h.server.Certificate().Raw})},
 			NamespaceSelector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: holdLabel, Operator: metav1.LabelSelectorOpExists}}},
 			Rules: []admissionv1.RuleWithOperations{{
-				Operations: []admissionv1.OperationType{admissionv1.Create},
+				Operations: []admissionv1.OperationType{admissionv1.Create, admissionv1.Delete},
 				Rule:       admissionv1.Rule{APIGroups: []string{"networking.k8s.io"}, APIVersions: []string{"v1"}, Resources: []string{"networkpolicies"}},
 			}},
 		}},
 	})
+	if err == nil {
+		err = h.alter(ctx, c)
+	}
 	if err == nil {
 		err = h.awaitFirst(ctx, c)
 	}
 	return h, err
 }
 
-// awaitFirst returns when the API server asks the webhook, which it does only some time after it was told to.
+// awaitFirst returns when the API server asks both webhooks, which it does only some time after it was told to.
 func (h *hold) awaitFirst(ctx context.Context, c client.Client) error {
 	const probe = "hold-probe"
-	if err := c.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: probe, Labels: map[string]string{holdLabel: ""}}}); err != nil {
+	if err := c.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: probe, Labels: map[string]string{holdLabel: "", alterLabel: ""}}}); err != nil {
 		return err
 	}
 	for {
@@ -71,9 +75,9 @@ func (h *hold) awaitFirst(ctx context.Context, c client.Client) error {
 			return err
 		}
 		h.mu.Lock()
-		asked := h.asked
+		asked := len(h.asked)
 		h.mu.Unlock()
-		if asked {
+		if asked == 2 {
 			return nil
 		}
 		select {
@@ -84,7 +88,7 @@ func (h *hold) awaitFirst(ctx context.Context, c client.Client) error {
 	}
 }
 
-// answer admits everything, late.
+// answer admits everything: late, or altered.
 func (h *hold) answer(w http.ResponseWriter, r *http.Request) {
 	var review admission.AdmissionReview
 	body, err := io.ReadAll(r.Body)
@@ -95,25 +99,29 @@ func (h *hold) answer(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "not an AdmissionReview", http.StatusBadRequest)
 		return
 	}
-	if gate := h.gate(review.Request.Namespace); gate != nil {
+	review.Response = &admission.AdmissionResponse{UID: review.Request.UID, Allowed: true}
+	gate := h.gate(r.URL.Path, review.Request.Namespace)
+	switch {
+	case r.URL.Path == alterPath:
+		review.Response.Patch, review.Response.PatchType = []byte(alteration), ptr.To(admission.PatchTypeJSONPatch)
+	case gate != nil:
 		select {
 		case <-gate:
 		case <-r.Context().Done():
 		}
 	}
-	review.Response = &admission.AdmissionResponse{UID: review.Request.UID, Allowed: true}
 	_ = json.NewEncoder(w).Encode(review)
 }
 
-// gate is what a request waits for; nil for nothing.
-func (h *hold) gate(namespace string) chan struct{} {
+// gate is what a request to a path waits for; nil for nothing.
+func (h *hold) gate(path, namespace string) chan struct{} {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.asked = true
+	h.asked[path] = true
 	return h.gates[namespace]
 }
 
-// hold lets the creation of policies in a namespace wait until the result is called.
+// hold lets the creation and deletion of policies in a namespace wait until the result is called.
 func (h *hold) hold(namespace string) (release func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

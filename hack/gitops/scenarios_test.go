@@ -72,11 +72,24 @@ var scenarios = []scenario{
 		says:   "Ready=False/PreflightFailed", kstatus: status.InProgressStatus, flux: status.InProgressStatus,
 	},
 	{
-		name: "conflict", spec: plain,
+		// The policy gets another name, so that nothing is missing.
+		name: "name-taken", spec: plain,
 		before: func(s *stage) {
-			s.foreign(s.namespace("conflict-1"), "conflict-allow-dns", networkingv1.NetworkPolicySpec{})
+			s.foreign(s.namespace("name-taken-1"), "name-taken-allow-dns", networkingv1.NetworkPolicySpec{PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress}})
 		},
-		says: "Ready=False/NameConflict", kstatus: status.InProgressStatus, flux: status.FailedStatus,
+		says: "Ready=True/InSync", kstatus: status.CurrentStatus, flux: status.CurrentStatus,
+	},
+	{
+		name: "waiting-for-baseline", spec: plain,
+		before: func(s *stage) {
+			s.namespace("waiting-for-baseline-1")
+			s.other("without-traefik", "{profile: {defaultDeny: {}, allowIngressController: {controllers: [Traefik]}}}")
+		},
+		says: "Ready=Unknown/WaitingForBaseline", kstatus: status.InProgressStatus, flux: status.InProgressStatus,
+	},
+	{
+		name: "write-altered", spec: plain, before: func(s *stage) { s.altered("write-altered-1") },
+		says: "Ready=False/WriteAltered", kstatus: status.InProgressStatus, flux: status.FailedStatus,
 	},
 	{
 		name: "refused", spec: plain, before: func(s *stage) { s.quota(s.namespace("refused-1"), "1") },
@@ -89,10 +102,10 @@ var scenarios = []scenario{
 		says:   "Stalled=True/InvalidSpec", kstatus: status.FailedStatus, flux: status.FailedStatus,
 	},
 	{
-		name: "deleting", spec: plain, before: func(s *stage) { s.namespace("deleting-1") },
+		name: "deleting", spec: plain, before: func(s *stage) { s.holdable("deleting-1") },
 		after: func(s *stage) {
 			s.awaits("Ready=True/InSync")
-			s.keep("deleting-1", "deleting-default-deny")
+			s.hold("deleting-1")
 			s.remove()
 		},
 		says: "Ready=Unknown/Deleting", kstatus: status.TerminatingStatus, flux: status.InProgressStatus,

@@ -58,6 +58,22 @@ func (s *stage) holdable(name string) {
 	s.newNamespace(name, map[string]string{selectedBy: s.object.GetName(), holdLabel: ""})
 }
 
+// altered is a namespace in which a webhook changes every policy that is created.
+func (s *stage) altered(name string) {
+	s.t.Helper()
+	s.newNamespace(name, map[string]string{selectedBy: s.object.GetName(), alterLabel: ""})
+}
+
+// other creates a second baseline that selects the same namespaces.
+func (s *stage) other(name, spec string) {
+	s.t.Helper()
+	other := newStage(s.t, name, spec)
+	s.Expect(unstructured.SetNestedField(other.object.Object, s.object.GetName(), "spec", "namespaceSelector", "matchLabels", selectedBy)).To(Succeed())
+	other.create()
+	other.awaits("Ready=False/PreflightFailed")
+	s.t.Cleanup(func() { _ = here.client.Delete(background, other.object) })
+}
+
 func (s *stage) newNamespace(name string, labels map[string]string) string {
 	s.t.Helper()
 	s.Expect(here.client.Create(s.t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}})).To(Succeed())
@@ -86,17 +102,6 @@ func (s *stage) hold(namespace string) (release func()) {
 	release = here.hold.hold(namespace)
 	s.t.Cleanup(release)
 	return release
-}
-
-// keep lets a finalizer of somebody hold a policy in deletion while the test runs.
-func (s *stage) keep(namespace, name string) {
-	s.t.Helper()
-	p := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
-	patch := func(finalizers string) client.Patch {
-		return client.RawPatch(types.MergePatchType, []byte(`{"metadata": {"finalizers": `+finalizers+`}}`))
-	}
-	s.Expect(here.client.Patch(s.t.Context(), p, patch(`["example.com/hold"]`))).To(Succeed())
-	s.t.Cleanup(func() { _ = here.client.Patch(background, p, patch("null")) })
 }
 
 func (s *stage) patch(merge string) {

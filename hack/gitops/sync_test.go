@@ -43,9 +43,10 @@ func TestSync(t *testing.T) {
 
 	t.Log("nothing is OutOfSync, and another sync changes nothing")
 	s.inSync(manifests)
-	s.Eventually(func() []string { return s.app.tree(baseline) }).Should(Equal([]string{
+	s.Eventually(func() []string { return s.app.tree(baseline) }).Should(HaveExactElements(
+		HavePrefix("ControllerRevision/shop-"),
 		"NetworkPolicy/shop-allow-dns", "NetworkPolicy/shop-allow-ingress-controller", "NetworkPolicy/shop-default-deny",
-	}), "what Argo CD shows below the baseline")
+	), "what Argo CD shows below the baseline")
 	before := s.versions()
 	for range 3 {
 		s.syncs(manifests)
@@ -66,14 +67,17 @@ func TestSync(t *testing.T) {
 	s.awaits("Ready=True/InSync")
 	s.inSync(manifests)
 
-	t.Log("pruned, the application takes everything with it, and the deny goes last")
+	t.Log("pruned, the application takes everything with it, and the deny, which allows nothing, goes first")
 	gone := s.deletions("shop")
 	s.syncs(nil)
 	s.Expect(s.missing(s.object)).To(BeTrue())
 	s.Expect(s.missing(workload)).To(BeTrue())
-	s.Eventually(gone).Should(Receive(Equal("shop-allow-dns")))
-	s.Eventually(gone).Should(Receive(Equal("shop-allow-ingress-controller")))
-	s.Eventually(gone).Should(Receive(Equal("shop-default-deny")))
+	var names [3]string
+	for i := range names {
+		s.Eventually(gone).Should(Receive(&names[i]))
+	}
+	s.Expect(names[0]).To(Equal("shop-default-deny"))
+	s.Expect(names[1:]).To(ConsistOf("shop-allow-dns", "shop-allow-ingress-controller"))
 	s.Eventually(func() bool { return s.missing(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop"}}) }).Should(BeTrue())
 }
 
@@ -89,11 +93,11 @@ func TestSyncOfTrouble(t *testing.T) {
 		mend       func(*stage)
 	}{
 		{
-			name: "taken", spec: plain,
-			trouble: func(s *stage) { s.foreign("taken", "taken-allow-dns", networkingv1.NetworkPolicySpec{}) },
+			name: "quota", spec: plain,
+			trouble: func(s *stage) { s.quota("quota", "1") },
 			health:  health.HealthStatusDegraded, fails: true,
 			mend: func(s *stage) {
-				s.Expect(here.client.Delete(s.t.Context(), &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "taken", Name: "taken-allow-dns"}})).To(Succeed())
+				s.Expect(here.client.Delete(s.t.Context(), &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: "quota", Name: "team-quota"}})).To(Succeed())
 			},
 		},
 		{

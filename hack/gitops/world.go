@@ -6,7 +6,6 @@ package gitops
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -37,7 +36,8 @@ type world struct {
 	hold *hold
 
 	dir, binary string
-	operator    *exec.Cmd
+	kubeconfig  string // the operator's
+	operator    *localcluster.Operator
 }
 
 // newWorld starts a control plane and the operator of this tree, and creates the pods that a preflight looks for.
@@ -56,8 +56,11 @@ func newWorld(ctx context.Context) (_ *world, err error) {
 	built := make(chan error, 1)
 	go func() { built <- w.build(ctx) }()
 	//nolint:contextcheck // its life is not a context's: close ends it
-	w.cluster, err = localcluster.Start(localcluster.Options{CRDs: []string{filepath.Join(root, "config", "crd", "bases")}, ControllerManager: true})
+	w.cluster, err = localcluster.Start(localcluster.Options{ControllerManager: true})
 	if err := errors.Join(err, <-built); err != nil {
+		return nil, err
+	}
+	if w.kubeconfig, err = w.cluster.InstallOperator(ctx, root); err != nil {
 		return nil, err
 	}
 	scheme := runtime.NewScheme()
@@ -104,36 +107,21 @@ func (w *world) standIn(ctx context.Context, namespace, label string) error {
 }
 
 // start starts the operator; its output goes to a file that a failure prints.
-func (w *world) start() error {
-	log, err := os.OpenFile(w.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	defer log.Close() //nolint:errcheck // the child has its own handle
-	// Its life is not a context's: stop ends it.
-	w.operator = exec.CommandContext(context.Background(), w.binary, "--kubeconfig", w.cluster.Kubeconfig)
-	w.operator.Stdout, w.operator.Stderr = log, log
-	return w.operator.Start()
+func (w *world) start() (err error) {
+	w.operator, err = localcluster.StartOperator(localcluster.OperatorOptions{Binary: w.binary, Kubeconfig: w.kubeconfig, LogFile: w.log()})
+	return err
 }
 
 func (w *world) log() string { return filepath.Join(w.dir, "operator.log") }
 
 // stop ends the operator. What it has done stays.
 func (w *world) stop() error {
-	if w.operator == nil || w.operator.Process == nil {
+	if w.operator == nil {
 		return nil
 	}
-	if err := w.operator.Process.Signal(os.Interrupt); err != nil {
-		return fmt.Errorf("stopping the operator: %w", err)
-	}
-	killed := time.AfterFunc(20*time.Second, func() { _ = w.operator.Process.Kill() })
-	defer killed.Stop()
-	err := w.operator.Wait()
+	err := errors.Join(w.operator.Alive(), w.operator.Stop())
 	w.operator = nil
-	if err != nil {
-		return fmt.Errorf("the operator ended: %w", err)
-	}
-	return nil
+	return err
 }
 
 func (w *world) close() error {

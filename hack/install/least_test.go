@@ -5,6 +5,7 @@ package install
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -131,12 +132,12 @@ spec:
   deletionPolicy: Retain
   profile: {defaultDeny: {}, allowDNS: {}}
 ---
-# It waits for what is not there.
+# It waits for what is not there, and with it every namespace that it selects.
 apiVersion: netbaseline.io/v1alpha1
 kind: NetworkBaseline
 metadata: {name: waiting}
 spec:
-  namespaceSelector: {matchLabels: {environment: test}}
+  namespaceSelector: {matchLabels: {environment: staging}}
   profile: {defaultDeny: {}, allowIngressController: {controllers: [Traefik]}}
 `)
 	c.kubectl(t, "wait", "--for=condition=Preflight=False", "networkbaseline/waiting", "--timeout="+patience.String())
@@ -157,6 +158,13 @@ spec:
 		err := c.client.List(ctx, &events)
 		return slices.ContainsFunc(events.Items, func(e eventsv1.Event) bool { return e.Reason == "Repaired" && e.Series != nil }), err
 	})
+
+	// More revisions than are kept.
+	for i := range 13 {
+		generation := c.kubectl(t, "patch", "networkbaseline", "full", "--type=merge", "-o=jsonpath={.metadata.generation}",
+			"-p", fmt.Sprintf(`{"spec":{"flows":[{"name":"edited","from":{"podSelector":{}},"to":{"cidr":"192.0.2.%d/32"}}]}}`, i))
+		c.kubectl(t, "wait", "--for=jsonpath={.status.observedGeneration}="+strings.TrimSpace(generation), "networkbaseline/full", "--timeout="+patience.String())
+	}
 
 	// A component less, a namespace less, a baseline less.
 	c.kubectl(t, "patch", "networkbaseline", "full", "--type=merge", "-p", `{"spec":{"profile":{"allowMonitoring":null}}}`)
