@@ -127,7 +127,7 @@ func (s *story) heals(what string, harm func(kubernetes.Interface) (time.Time, e
 }
 
 func (s *story) deselect() error {
-	caption("A namespace is deselected: its policies go, and the deny goes last.")
+	caption("A namespace is deselected: its policies go, and on the way nothing is cut that was allowed.")
 	if err := s.kubectl("label", "namespace", "blog", "environment-"); err != nil {
 		return err
 	}
