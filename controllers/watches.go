@@ -5,7 +5,6 @@ package controllers
 
 import (
 	"context"
-	"time"
 
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -30,9 +29,6 @@ type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
 // backlogPriority is that of namespaces which come because a baseline changed: drift, at 0, overtakes them.
 const backlogPriority = handler.LowPriority / 2
-
-// verifyDelay puts the pass that follows our own writes behind whatever waits already, and tells it from an event.
-const verifyDelay = time.Millisecond
 
 func requestFor(name string) reconcile.Request {
 	return reconcile.Request{NamespacedName: types.NamespacedName{Name: name}}
@@ -90,7 +86,7 @@ func policyEvents(records *namespace.Records) handler.EventHandler {
 		switch records.Observed(p, gone) {
 		case namespace.WakeNot:
 		case namespace.WakeLater:
-			addBacklog(q, verifyDelay, []reconcile.Request{request})
+			addBacklog(q, namespace.VerifyDelay, []reconcile.Request{request})
 		case namespace.WakeNow:
 			q.Add(request)
 		case namespace.WakeIfChanged:

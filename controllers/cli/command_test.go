@@ -5,23 +5,18 @@ package cli
 
 import (
 	"errors"
-	"flag"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
-)
 
-var update = flag.Bool("update", false, "write the golden files in testdata anew")
+	"github.com/netbaseline/netbaseline/controllers/cli/clitest"
+)
 
 const sampleFile = "../../config/samples/netbaseline_v1alpha1_networkbaseline.yaml"
 
 // render runs the command and returns its exit code, its output and its messages.
 func render(t *testing.T, in string, args ...string) (code int, out, messages string) {
 	t.Helper()
-	var o, m strings.Builder
-	code = Run(t.Context(), args, strings.NewReader(in), &o, &m)
-	return code, o.String(), m.String()
+	return clitest.Run(t, Run, in, args...)
 }
 
 // TestGolden: the output, to the byte, of cases that show all there is to it.
@@ -35,23 +30,11 @@ func TestGolden(t *testing.T) {
 		"baselines.golden.dot":         {"-f", "testdata/baselines.yaml", "-o", "dot"},
 	} {
 		t.Run(golden, func(t *testing.T) {
-			file := filepath.Join("testdata", golden)
 			code, got, messages := render(t, "", args...)
 			if code != 0 {
 				t.Fatalf("exit %d: %s", code, messages)
 			}
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got != string(want) {
-				t.Errorf("%s differs; look at it, and accept it with: go test ./controllers/preview -run TestGolden -update\n%s", file, got)
-			}
+			clitest.Golden(t, golden, got)
 		})
 	}
 }

@@ -15,8 +15,8 @@ import (
 // when the watch is broken; every write is guarded by UID and resourceVersion, so that acting then is safe.
 const expectationsTimeout = 15 * time.Second
 
-// verifyDelay puts the pass that follows our own writes behind those that wait already, and tells it from an event.
-const verifyDelay = time.Millisecond
+// VerifyDelay puts the pass that follows our own writes behind those that wait already, and tells it from an event.
+const VerifyDelay = time.Millisecond
 
 // expectations are a namespace's writes until the cache has seen all of them, like those of kube-controller-manager: a plan
 // made on a cache that lags behind them would write them again.
@@ -127,7 +127,7 @@ func (r *Records) wroteAll(namespace string) time.Duration {
 	rec.expected.writing = false
 	if rec.expected.idle() {
 		rec.expected = nil
-		return verifyDelay
+		return VerifyDelay
 	}
 	return expectationsTimeout
 }

@@ -39,10 +39,7 @@ Exit code: 0 all expectations hold, 1 one fails, 2 bad arguments or input.
 
 // Run runs the command and returns its exit code.
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	fail := func(err error) int {
-		_, _ = fmt.Fprintf(stderr, "error: %s\n", strings.ReplaceAll(err.Error(), "\n", "\nerror: "))
-		return input.ExitBadInput
-	}
+	fail := func(err error) int { return input.Fail(stderr, err) }
 	set := flag.NewFlagSet("netbaseline test", flag.ContinueOnError)
 	set.SetOutput(io.Discard)
 	o := input.NewOptions(set, "text", "json", "yaml", "junit")

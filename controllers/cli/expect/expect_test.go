@@ -5,16 +5,13 @@ package expect
 
 import (
 	"encoding/xml"
-	"flag"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"sigs.k8s.io/yaml"
-)
 
-var update = flag.Bool("update", false, "write the golden files in testdata anew")
+	"github.com/netbaseline/netbaseline/controllers/cli/clitest"
+)
 
 const (
 	cluster      = "../explain/testdata/cluster.yaml"
@@ -25,9 +22,7 @@ const (
 // run runs the command and returns its exit code, its output and its messages.
 func run(t *testing.T, in string, args ...string) (code int, out, messages string) {
 	t.Helper()
-	var o, m strings.Builder
-	code = Run(t.Context(), args, strings.NewReader(in), &o, &m)
-	return code, o.String(), m.String()
+	return clitest.Run(t, Run, in, args...)
 }
 
 // TestGolden: each format, to the byte, of expectations that hold, fail, and cannot be judged.
@@ -38,19 +33,7 @@ func TestGolden(t *testing.T) {
 			if code != 2 {
 				t.Fatalf("exit %d: %s", code, messages)
 			}
-			file := filepath.Join("testdata", "results.golden."+format)
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got != string(want) {
-				t.Errorf("%s differs; look at it, and accept it with: go test ./controllers/cli/expect -update\n%s", file, got)
-			}
+			clitest.Golden(t, "results.golden."+format, got)
 		})
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/netbaseline/netbaseline/controllers/cli/input"
 	"github.com/netbaseline/netbaseline/controllers/cli/resolve"
@@ -42,10 +41,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if errors.Is(err, flag.ErrHelp) {
 		return input.Help(stderr, usage, set)
 	}
-	fail := func(err error) int {
-		_, _ = fmt.Fprintf(stderr, "error: %s\n", strings.ReplaceAll(err.Error(), "\n", "\nerror: "))
-		return input.ExitBadInput
-	}
+	fail := func(err error) int { return input.Fail(stderr, err) }
 	if err != nil {
 		return fail(fmt.Errorf("%w; see netbaseline explain -h", err))
 	}

@@ -6,23 +6,19 @@ package explain
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"sigs.k8s.io/yaml"
-)
 
-var update = flag.Bool("update", false, "write the golden files in testdata anew")
+	"github.com/netbaseline/netbaseline/controllers/cli/clitest"
+)
 
 // explain runs the command and returns its exit code, its output and its messages.
 func explain(t *testing.T, in string, args ...string) (code int, out, messages string) {
 	t.Helper()
-	var o, m strings.Builder
-	code = Run(t.Context(), args, strings.NewReader(in), &o, &m)
-	return code, o.String(), m.String()
+	return clitest.Run(t, Run, in, args...)
 }
 
 const cluster = "testdata/cluster.yaml"
@@ -54,19 +50,7 @@ func TestGolden(t *testing.T) {
 			}
 			command := strings.Join(append([]string{"$ netbaseline explain -f", cluster}, tc.args...), " ")
 			got = strings.ReplaceAll(command, "testdata/", "") + "\n" + messages + got
-			file := filepath.Join("testdata", tc.name+".golden.txt")
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got != string(want) {
-				t.Errorf("%s differs; look at it, and accept it with: go test ./controllers/cli/explain -update\n%s", file, got)
-			}
+			clitest.Golden(t, tc.name+".golden.txt", got)
 		})
 	}
 }

@@ -13,7 +13,6 @@ import (
 	"io"
 	"os"
 	"slices"
-	"strings"
 
 	"github.com/netbaseline/netbaseline/controllers/cli/input"
 	"github.com/netbaseline/netbaseline/controllers/impact"
@@ -45,10 +44,7 @@ const (
 // Run runs the command and returns its exit code.
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	say := func(format string, a ...any) { _, _ = fmt.Fprintf(stderr, format+"\n", a...) }
-	fail := func(err error) int {
-		say("error: %s", strings.ReplaceAll(err.Error(), "\n", "\nerror: "))
-		return input.ExitBadInput
-	}
+	fail := func(err error) int { return input.Fail(stderr, err) }
 	set := flag.NewFlagSet("netbaseline impact", flag.ContinueOnError)
 	set.SetOutput(io.Discard)
 	o := input.NewOptions(set, impact.Formats...)

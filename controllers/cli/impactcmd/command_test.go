@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,10 +14,9 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/netbaseline/netbaseline/controllers/cli/clitest"
 	"github.com/netbaseline/netbaseline/controllers/impact"
 )
-
-var update = flag.Bool("update", false, "write the golden files in testdata anew")
 
 const (
 	cluster  = "../explain/testdata/cluster.yaml"
@@ -29,9 +27,7 @@ const (
 // run runs the command and returns its exit code, its output and its messages.
 func run(t *testing.T, in string, args ...string) (code int, out, messages string) {
 	t.Helper()
-	var o, m strings.Builder
-	code = Run(t.Context(), args, strings.NewReader(in), &o, &m)
-	return code, o.String(), m.String()
+	return clitest.Run(t, Run, in, args...)
 }
 
 // TestGolden: each format, to the byte, of a file with everything that occurs in exports.
@@ -42,26 +38,9 @@ func TestGolden(t *testing.T) {
 			if code != 1 {
 				t.Fatalf("exit %d: %s", code, messages)
 			}
-			golden(t, "report.golden."+format, out)
-			golden(t, "report.golden.messages", messages)
+			clitest.Golden(t, "report.golden."+format, out)
+			clitest.Golden(t, "report.golden.messages", messages)
 		})
-	}
-}
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	file := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s differs; look at it, and accept it with: go test ./controllers/cli/impactcmd -update\n%s", file, got)
 	}
 }
 

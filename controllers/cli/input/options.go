@@ -83,6 +83,12 @@ func Parse(set *flag.FlagSet, args []string) ([]string, error) {
 	}
 }
 
+// Fail writes an error, each of its lines marked as one, and returns ExitBadInput.
+func Fail(stderr io.Writer, err error) int {
+	_, _ = fmt.Fprintf(stderr, "error: %s\n", strings.ReplaceAll(err.Error(), "\n", "\nerror: "))
+	return ExitBadInput
+}
+
 // Help prints the usage of a command.
 func Help(out io.Writer, usage string, set *flag.FlagSet) int {
 	_, _ = fmt.Fprint(out, usage)
